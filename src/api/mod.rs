@@ -1,0 +1,1 @@
+//! The gRPC interface of the daemon, and its conversions. The only room that knows protobuf.

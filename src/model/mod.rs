@@ -1,0 +1,30 @@
+//! The words orca speaks: what a user wants, what was agreed, what a host has.
+//!
+//! Plain values that can be written down and read back. Nothing here reads a clock, a file or a
+//! socket, and nothing here waits.
+
+mod agreed;
+mod container;
+mod health;
+mod id;
+mod image;
+mod instance;
+mod network;
+mod observed;
+mod project;
+mod resources;
+mod status;
+mod time;
+
+pub use agreed::*;
+pub use container::*;
+pub use health::*;
+pub use id::*;
+pub use image::*;
+pub use instance::*;
+pub use network::*;
+pub use observed::*;
+pub use project::*;
+pub use resources::*;
+pub use status::*;
+pub use time::*;

@@ -1,0 +1,3 @@
+//! Containers: namespaces, cgroups, mounts, and the processes that watch over them.
+//!
+//! Knows nothing of services, images by name, or networks: it is handed paths and namespaces.

@@ -1,0 +1,1 @@
+//! Named volumes on the local disk.
