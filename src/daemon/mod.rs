@@ -1,1 +1,187 @@
 //! Wires the rooms together; owns start and stop.
+//!
+//! The daemon is crash-only: a restart, an upgrade and a kill at any instruction are one path.
+//! Containers, names and published ports live in other processes and in the kernel, and go on.
+
+mod control;
+mod preview;
+mod readiness;
+mod sweep;
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info};
+
+use self::control::Daemon;
+use crate::engine::linux::{Hands, LinuxHost};
+use crate::engine::{self, Engine};
+use crate::image;
+use crate::model::Instance;
+use crate::network::Networks;
+use crate::runtime::Runtime;
+use crate::store::Store;
+use crate::volume::Volumes;
+
+/// Worker threads of the daemon: it waits far more than it computes.
+const WORKERS: usize = 2;
+
+/// Where the kernel shows this very program, wherever its file has gone since.
+pub const SELF: &str = "/proc/self/exe";
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Not root.
+    #[error("the daemon must run as root: it makes namespaces, networks and mounts (try sudo)")]
+    NotRoot,
+    /// There is one already.
+    #[error("another daemon already runs for {}", .0.display())]
+    Running(PathBuf),
+    /// A directory or file of the instance.
+    #[error("cannot prepare {}", path.display())]
+    Prepare {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The agreed state.
+    #[error("cannot open the state")]
+    Store(#[from] crate::store::StoreError),
+    /// Images.
+    #[error("cannot open the images")]
+    Image(#[from] image::ImageError),
+    /// Volumes.
+    #[error("cannot open the volumes")]
+    Volume(#[from] crate::volume::VolumeError),
+    /// Containers.
+    #[error("cannot manage containers")]
+    Runtime(#[from] crate::runtime::RuntimeError),
+    /// Networks.
+    #[error("cannot manage networks")]
+    Network(#[from] crate::network::NetworkError),
+    /// Names and ports.
+    #[error("cannot start the network helper")]
+    Netd(#[from] crate::netd::NetdError),
+    /// The socket was closed, or signals cannot be received.
+    #[error("cannot serve")]
+    Serve(#[source] io::Error),
+}
+
+/// Runs the daemon of `instance` until it is told to stop.
+pub fn main(instance: Instance) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("orca")
+        .enable_all()
+        .build();
+    let ran = match runtime {
+        Ok(runtime) => runtime.block_on(run(instance)),
+        Err(error) => Err(DaemonError::Serve(error)),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error = &error as &dyn std::error::Error, "the daemon cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(instance: Instance) -> Result<(), DaemonError> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(DaemonError::NotRoot);
+    }
+    prepare(&instance)?;
+    let _lock = lock(&instance.run.join("daemon.lock"))?;
+    let (store, agreed) = Store::open(&instance.root.join("state"))?;
+    let hands = hands(&instance).await?;
+    sweep::sweep(&instance, &hands, &agreed).await?;
+    let host = LinuxHost::open(instance.clone(), hands).await?;
+
+    let (engine, ends) = Engine::new();
+    let (stop_engine, stopped) = oneshot::channel();
+    let start = engine::Start { host: Arc::clone(&host), store, agreed };
+    let looping = tokio::spawn(engine::run(start, ends, stopped));
+
+    let (stop, stopping) = watch::channel(false);
+    let daemon = Arc::new(Daemon::new(instance.clone(), engine, host, stop));
+    let listener = listen(&instance.socket())?;
+    info!(root = %instance.root.display(), "ready");
+    readiness::ready();
+    let served = tokio::select! {
+        served = crate::api::server::serve(listener, daemon, told(stopping)) => served.map_err(io::Error::other),
+        signal = terminated() => signal,
+    };
+    info!("stopping; containers go on");
+    let _ = std::fs::remove_file(instance.socket());
+    // The loop ends between passes, so that nothing is half decided.
+    let _ = stop_engine.send(());
+    let _ = looping.await;
+    served.map_err(DaemonError::Serve)
+}
+
+/// Makes the instance's directories. Only root may look into them: volumes and layers hold other
+/// users' files, with other users' set-user-ID programs (CVE-2021-41091 of moby).
+fn prepare(instance: &Instance) -> Result<(), DaemonError> {
+    for path in [&instance.root, &instance.run] {
+        let prepared = std::fs::create_dir_all(path)
+            .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o700)));
+        prepared.map_err(|source| DaemonError::Prepare { path: path.clone(), source })?;
+    }
+    Ok(())
+}
+
+async fn hands(instance: &Instance) -> Result<Hands, DaemonError> {
+    Ok(Hands {
+        images: image::Store::open(&instance.root)?,
+        volumes: Volumes::open(&instance.root)?,
+        networks: Networks::open(instance).await?,
+        runtime: Runtime::open(instance).await?,
+        netd: crate::netd::Client::connect_or_start(instance, Path::new(SELF)).await?,
+    })
+}
+
+/// Holds the instance for as long as the file is open. The kernel lets go of it however the daemon
+/// ends.
+fn lock(path: &Path) -> Result<nix::fcntl::Flock<File>, DaemonError> {
+    let prepare = |source| DaemonError::Prepare { path: path.to_owned(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(prepare)?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, _)| DaemonError::Running(path.parent().unwrap_or(path).to_owned()))
+}
+
+/// A socket that only root can connect to. The lock says that no other daemon uses the old one.
+fn listen(path: &Path) -> Result<UnixListener, DaemonError> {
+    let prepare = |source| DaemonError::Prepare { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(prepare(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(prepare)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(prepare)?;
+    Ok(listener)
+}
+
+async fn told(mut stopping: watch::Receiver<bool>) {
+    // The sender is the daemon itself, which is served until this ends.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn terminated() -> io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

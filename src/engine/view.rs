@@ -1,6 +1,7 @@
 //! What others may see of the engine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::model::{Agreed, ContainerId, NetworkTable, Observed, StackStatus, Tim
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     /// What is agreed.
-    pub agreed: Agreed,
+    pub agreed: Arc<Agreed>,
     /// What was observed.
     pub observed: Observed,
     /// The network in force.

@@ -1,0 +1,294 @@
+//! Stacks and services.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use super::{Daemon, blocking};
+use crate::api::control::{
+    Answer, Applied, Apply, ControlError, Preview, Remove, Scale, Services,
+};
+use crate::daemon::{SELF, preview};
+use crate::image::{self, BUILTIN};
+use crate::model::{
+    Agreed, Command, FileSource, MountSource, PinnedImage, Port, Project, Protocol, Removal,
+    Service, Stack,
+};
+use crate::plan;
+use crate::sys::clock;
+
+/// The largest config or secret, in bytes: they are kept in the state.
+const FILE_MAX: u64 = 1 << 20;
+
+impl Daemon {
+    pub(super) async fn apply_stack(&self, request: Apply) -> Answer<Applied> {
+        let _applying = self.applying.lock().await;
+        let stack = self.stack(request).await?;
+        let agreed = self.agreed();
+        let earlier = agreed.stacks.get(&stack.project.name);
+        if let Some(earlier) = earlier.filter(|earlier| same(earlier, &stack)) {
+            let generation = earlier.generation;
+            return Ok(Applied { generation, changed: false, warnings: vec![] });
+        }
+        check_ports(&agreed, &stack.project)?;
+        let name = stack.project.name.clone();
+        let view = self.commit(Command::ApplyStack(Box::new(stack))).await?;
+        let generation = view.agreed.stacks.get(&name).map_or(0, |stack| stack.generation);
+        Ok(Applied { generation, changed: true, warnings: vec![] })
+    }
+
+    pub(super) async fn preview_stack(&self, request: Apply) -> Answer<Preview> {
+        let stack = self.stack(request).await?;
+        let view = self.engine.view().borrow().clone();
+        check_ports(&view.agreed, &stack.project)?;
+        let command = Command::ApplyStack(Box::new(stack));
+        let steps = preview::preview(&view.agreed, &view.observed, &clock::now(), &command)
+            .map_err(|refused| ControlError::conflict(refused.to_string()))?;
+        Ok(Preview { steps, warnings: vec![] })
+    }
+
+    pub(super) async fn remove_stack(&self, request: Remove) -> Answer<()> {
+        self.check_stack(&request.stack)?;
+        self.host.override_grace(&request.stack, None, request.grace);
+        let removal = Removal { volumes: request.volumes };
+        self.commit(Command::RemoveStack { stack: request.stack, removal }).await?;
+        Ok(())
+    }
+
+    pub(super) async fn scale_services(&self, request: Scale) -> Answer<()> {
+        let _applying = self.applying.lock().await;
+        let agreed = self.agreed();
+        let known = &self.check_stack(&request.stack)?.project.services;
+        for service in request.replicas.keys() {
+            if !known.contains_key(service) {
+                return Err(unknown_service(&request.stack, service));
+            }
+        }
+        drop(agreed);
+        for (service, replicas) in request.replicas {
+            let stack = request.stack.clone();
+            self.commit(Command::Scale { stack, service, replicas }).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn stop_services(&self, request: Services) -> Answer<()> {
+        let Services { stack, services, grace } = request;
+        for service in &services {
+            self.host.override_grace(&stack, Some(service), grace);
+        }
+        self.commit(Command::StopServices { stack, services }).await?;
+        Ok(())
+    }
+
+    pub(super) async fn start_services(&self, request: Services) -> Answer<()> {
+        let Services { stack, services, .. } = request;
+        self.commit(Command::StartServices { stack, services }).await?;
+        Ok(())
+    }
+
+    pub(super) async fn restart_services(&self, request: Services) -> Answer<()> {
+        let Services { stack, services, grace } = request;
+        for service in &services {
+            self.host.override_grace(&stack, Some(service), grace);
+        }
+        self.commit(Command::RestartServices { stack, services }).await?;
+        Ok(())
+    }
+
+    fn check_stack(&self, name: &str) -> Answer<Stack> {
+        let agreed = self.agreed();
+        agreed
+            .stacks
+            .get(name)
+            .cloned()
+            .ok_or_else(|| ControlError::not_found(format!("there is no stack {name}")))
+    }
+
+    /// The project with everything pinned that could change behind it: images, files of configs and
+    /// secrets.
+    async fn stack(&self, request: Apply) -> Answer<Stack> {
+        let Apply { mut project, recreate, start } = request;
+        let agreed = self.agreed();
+        let earlier = agreed.stacks.get(&project.name).filter(|stack| stack.removing.is_none());
+        let images = self.pin_images(&project).await?;
+        project = blocking(move || {
+            read_files(&mut project)?;
+            check_binds(&project)?;
+            Ok(project)
+        })
+        .await?;
+        let revision = |service: &String| {
+            (service.clone(), plan::revision(&project, service, &images))
+        };
+        let revisions = project.services.keys().map(revision).collect();
+        let mut nonces = earlier.map(|stack| stack.nonces.clone()).unwrap_or_default();
+        for service in recreate {
+            *nonces.entry(service).or_default() += 1;
+        }
+        let mut stopped = earlier.map(|stack| stack.stopped.clone()).unwrap_or_default();
+        stopped.retain(|service| !start.contains(service));
+        nonces.retain(|service, _| project.services.contains_key(service));
+        stopped.retain(|service| project.services.contains_key(service));
+        Ok(Stack {
+            project,
+            images,
+            generation: 0,
+            applied_at: clock::wall(),
+            revisions,
+            stopped,
+            nonces,
+            removing: None,
+        })
+    }
+
+    /// Looks up every image that the project names. All that are missing are told at once.
+    async fn pin_images(&self, project: &Project) -> Answer<BTreeMap<String, PinnedImage>> {
+        let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+        for (name, service) in &project.services {
+            for reference in references(service) {
+                wanted.entry(reference.to_owned()).or_insert_with(|| name.clone());
+            }
+        }
+        let images = self.hands().images.clone();
+        blocking(move || {
+            let mut found = BTreeMap::new();
+            let mut missing = Vec::new();
+            for (reference, service) in wanted {
+                match pin(&images, &reference)? {
+                    Some(image) => {
+                        found.insert(reference, image);
+                    }
+                    None => missing.push(format!("service {service}: there is no image {reference}")),
+                }
+            }
+            if missing.is_empty() {
+                return Ok(found);
+            }
+            Err(ControlError::failed_precondition(missing.join("\n")).with_hint(
+                "load it with `orca image load -i ARCHIVE`, or make it with `orca image import`; \
+                 `orca image ls` shows what is here",
+            ))
+        })
+        .await
+    }
+}
+
+fn unknown_service(stack: &str, service: &str) -> ControlError {
+    ControlError::not_found(format!("stack {stack} has no service {service}"))
+}
+
+/// Whether applying `new` over `earlier` would change nothing.
+fn same(earlier: &Stack, new: &Stack) -> bool {
+    earlier.removing.is_none()
+        && earlier.project == new.project
+        && earlier.images == new.images
+        && earlier.revisions == new.revisions
+        && earlier.stopped == new.stopped
+        && earlier.nonces == new.nonces
+}
+
+/// The images that a service needs.
+fn references(service: &Service) -> impl Iterator<Item = &str> {
+    let mounted = service.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Image { image, .. } => Some(image.as_str()),
+        _ => None,
+    });
+    std::iter::once(service.image.as_str()).chain(mounted)
+}
+
+fn pin(images: &image::Store, reference: &str) -> Answer<Option<PinnedImage>> {
+    let image = if image::is_builtin(reference) {
+        Some(images.builtin(Path::new(SELF)).map_err(super::internal)?)
+    } else {
+        images.resolve(reference).map_err(|error| {
+            ControlError::caused_by(crate::api::control::ErrorKind::InvalidInput, &error)
+                .with_hint(format!("an image is named like nginx:1.27, or {BUILTIN} for orca itself"))
+        })?
+    };
+    Ok(image.map(|image| PinnedImage { id: image.id, config: image.config }))
+}
+
+/// Reads the files of configs and secrets, so that a change of one is a change of the stack.
+fn read_files(project: &mut Project) -> Answer<()> {
+    for (kind, sources) in [("config", &mut project.configs), ("secret", &mut project.secrets)] {
+        for (name, source) in sources {
+            let FileSource::File(path) = source else { continue };
+            let content = read_file(path).map_err(|error| {
+                let message = format!("{kind} {name}: cannot read {}: {error}", path.display());
+                ControlError::failed_precondition(message)
+            })?;
+            *source = FileSource::Content(content);
+        }
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let size = std::fs::metadata(path)?.len();
+    if size > FILE_MAX {
+        return Err(io::Error::other(format!("it has {size} bytes, and at most {FILE_MAX} can be kept")));
+    }
+    std::fs::read(path)
+}
+
+/// Paths that must be there and are not are told before anything is changed.
+fn check_binds(project: &Project) -> Answer<()> {
+    for (name, service) in &project.services {
+        for mount in &service.mounts {
+            let MountSource::Bind { path, create: false, .. } = &mount.source else { continue };
+            if !path.exists() {
+                let path = path.display();
+                return Err(ControlError::failed_precondition(format!(
+                    "service {name}: {path} is to be mounted at {} but is not there",
+                    mount.target
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tells of a port that somebody else has before anything is changed. Ports that this stack has
+/// already are its own.
+fn check_ports(agreed: &Agreed, project: &Project) -> Answer<()> {
+    let held = agreed.stacks.get(&project.name).map(published).unwrap_or_default();
+    for (service, port) in project.services.iter().flat_map(|(name, service)| {
+        service.ports.iter().map(move |port| (name, port))
+    }) {
+        let Some((first, last)) = port.published else { continue };
+        let key = (port.host_ip, first, port.protocol);
+        if first != last || held.contains(&key) {
+            continue;
+        }
+        if let Err(error) = bind(port, first) {
+            let holder = crate::netd::holder(port.protocol, first)
+                .map_or_else(|| error.to_string(), |holder| format!("it is in use by {holder}"));
+            let message = format!(
+                "service {service}: cannot publish port {first}/{}: {holder}",
+                port.protocol.as_str()
+            );
+            return Err(ControlError::conflict(message)
+                .with_hint("stop the other program, or publish another port"));
+        }
+    }
+    Ok(())
+}
+
+fn published(stack: &Stack) -> Vec<(Option<IpAddr>, u16, Protocol)> {
+    let ports = stack.project.services.values().flat_map(|service| &service.ports);
+    ports
+        .filter_map(|port| port.published.map(|(first, _)| (port.host_ip, first, port.protocol)))
+        .collect()
+}
+
+fn bind(port: &Port, number: u16) -> io::Result<()> {
+    let address = (port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), number);
+    match port.protocol {
+        Protocol::Tcp => TcpListener::bind(address).map(drop),
+        Protocol::Udp => UdpSocket::bind(address).map(drop),
+        // There is no socket for it in the standard library; the kernel's rules do not need one.
+        Protocol::Sctp => Ok(()),
+    }
+}

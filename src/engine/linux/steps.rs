@@ -1,0 +1,286 @@
+//! Carrying out steps: each on a task of its own, each safe to repeat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tracing::{debug, warn};
+
+use super::network::sentence;
+use super::operations::Subject;
+use super::{LinuxHost, files, remove_quietly};
+use crate::engine::Problem;
+use crate::model::{
+    ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount, HostMountSource,
+    Namespace, NetworkNamespace, TaskId,
+};
+use crate::plan::{Start, Step, StopReason};
+use crate::runtime::{Join, NetworkPath, StartRequest};
+use crate::sys::clock;
+
+/// Why a step could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
+    #[error(transparent)]
+    Volume(#[from] crate::volume::VolumeError),
+    #[error(transparent)]
+    Runtime(#[from] crate::runtime::RuntimeError),
+    #[error("cannot write the files of {name}")]
+    Files { name: String, source: std::io::Error },
+    #[error("cannot make {path}, which is to be mounted")]
+    BindSource { path: String, source: std::io::Error },
+    #[error("{path} is to be mounted but is not there")]
+    NoBindSource { path: String },
+    #[error("the work was cut short")]
+    CutShort(#[from] tokio::task::JoinError),
+}
+
+impl LinuxHost {
+    /// Begins `step` unless the same thing is being worked on or has failed a moment ago.
+    pub(super) fn begin_step(self: &Arc<Self>, step: Step) {
+        let subject = subject(&step);
+        let starting = match &step {
+            Step::Start(start) => Some(start.attempt),
+            _ => None,
+        };
+        if !self.inner().operations.begin(&subject, starting, clock::boottime()) {
+            return;
+        }
+        let host = Arc::clone(self);
+        tokio::spawn(async move {
+            let described = step.to_string();
+            let done = host.carry_out(step).await;
+            host.finished(&subject, &described, done);
+        });
+    }
+
+    fn finished(&self, subject: &Subject, described: &str, done: Result<(), StepError>) {
+        match done {
+            Ok(()) => {
+                debug!(step = described, "done");
+                self.inner().operations.succeeded(subject);
+            }
+            Err(error) => {
+                let message = format!("cannot {described}: {}", sentence(&error));
+                warn!("{message}");
+                let problem = Problem { stack: String::new(), service: None, message };
+                let now = clock::boottime();
+                let wait = self.inner().operations.failed(subject, now, problem);
+                self.touch_later(wait);
+            }
+        }
+        self.touch();
+    }
+
+    async fn carry_out(self: &Arc<Self>, step: Step) -> Result<(), StepError> {
+        match step {
+            Step::EnsureVolume { name, volume, stack } => {
+                let volumes = self.hands.volumes.clone();
+                spawn_blocking(move || volumes.ensure(&name, &volume, &stack)).await??;
+                Ok(())
+            }
+            Step::RemoveVolume { name } => {
+                let volumes = self.hands.volumes.clone();
+                Ok(spawn_blocking(move || volumes.remove(&name)).await??)
+            }
+            Step::Start(start) => {
+                self.start(*start).await;
+                Ok(())
+            }
+            Step::Stop { attempt, id, signal, grace, reason } => {
+                let grace = self.grace(attempt.task).unwrap_or(grace);
+                self.stop(&id, &signal, grace, reason).await
+            }
+            Step::Remove { id } => self.remove(&id).await,
+            Step::RemoveSandbox { task } => self.remove_task(task).await,
+        }
+    }
+
+    /// Starts a container. A failure is not an error of the step: it is how this attempt ended, and
+    /// the planner decides what follows.
+    async fn start(self: &Arc<Self>, start: Start) {
+        let attempt = start.attempt;
+        let began = clock::boottime();
+        if let Err(error) = self.try_start(start).await {
+            let now = clock::boottime();
+            let exit = Exit {
+                code: 125,
+                error: Some(sentence(&error)),
+                at: now,
+                ran: now.since(began),
+                ..Exit::default()
+            };
+            warn!(%attempt, error = %sentence(&error), "cannot start");
+            self.inner().failed_starts.insert(attempt, exit);
+        }
+    }
+
+    async fn try_start(self: &Arc<Self>, start: Start) -> Result<(), StepError> {
+        // The semaphore is never closed, so there is nothing to do about an error.
+        let _permit = self.starts.acquire().await;
+        let Start { attempt, sandbox, container, health } = start;
+        if let Some(sandbox) = &sandbox {
+            let path = self.hands.networks.ensure_sandbox(sandbox).await?;
+            let new = self.inner().sandboxes.insert(sandbox.task, path).is_none();
+            if new {
+                self.naming.in_force().await;
+            }
+        }
+        let directory = self.task_directory(attempt.task);
+        let mut mounts =
+            files::prepare(&directory, &container, sandbox.as_ref()).map_err(|source| {
+                StepError::Files { name: container.name.clone(), source }
+            })?;
+        mounts.extend(self.host_mounts(&container.image, &container.mounts).await?);
+        let images = self.hands.images.clone();
+        let (id, image) = (container.id.clone(), container.image.clone());
+        let rootfs = spawn_blocking(move || images.create_root(&id, &image)).await??;
+        let network = match container.namespaces.network {
+            NetworkNamespace::Host => NetworkPath::Host,
+            NetworkNamespace::None => NetworkPath::None,
+            NetworkNamespace::Sandbox(task) => {
+                NetworkPath::Path(self.hands.networks.sandbox_path(task))
+            }
+        };
+        let join = Join {
+            pid: joined(&container.namespaces.pid),
+            ipc: joined(&container.namespaces.ipc),
+            uts: joined(&container.namespaces.uts),
+            cgroup: joined(&container.namespaces.cgroup),
+        };
+        let log_dir = Self::log_directory(&self.instance, attempt.task);
+        let id = container.id.clone();
+        let request = StartRequest { container, rootfs, mounts, network, log_dir, join };
+        self.hands.runtime.start(request).await?;
+        if let Some(check) = health {
+            self.begin_probing(&id, check);
+        }
+        Ok(())
+    }
+
+    /// The mounts with their sources as the runtime can use them: volumes are made, new ones are
+    /// filled from the image, missing directories are created where that is asked for.
+    async fn host_mounts(
+        &self,
+        image: &Digest,
+        mounts: &[ContainerMount],
+    ) -> Result<Vec<HostMount>, StepError> {
+        let hands = self.hands.clone();
+        let (image, mounts) = (image.clone(), mounts.to_vec());
+        spawn_blocking(move || {
+            mounts.into_iter().map(|mount| host_mount(&hands, &image, mount)).collect()
+        })
+        .await?
+    }
+
+    async fn stop(
+        &self,
+        id: &ContainerId,
+        signal: &str,
+        grace: Duration,
+        reason: StopReason,
+    ) -> Result<(), StepError> {
+        if reason == StopReason::Unhealthy {
+            self.inner().stopped_unhealthy.insert(id.clone());
+        }
+        Ok(self.hands.runtime.stop(id, signal, grace).await?)
+    }
+
+    /// What a user said of how long a task has to end.
+    fn grace(&self, task: TaskId) -> Option<Duration> {
+        let inner = self.inner();
+        let task = inner.agreed.tasks.get(&task)?;
+        let of = |service| inner.grace.get(&(task.stack.clone(), service)).copied();
+        of(Some(task.service.clone())).or_else(|| of(None))
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), StepError> {
+        self.hands.runtime.remove(id).await?;
+        let images = self.hands.images.clone();
+        let root = id.clone();
+        spawn_blocking(move || images.remove_root(&root)).await??;
+        self.forget_health(id);
+        let mut inner = self.inner();
+        inner.stopped_unhealthy.remove(id);
+        let agreed = Arc::clone(&inner.agreed);
+        inner.failed_starts.retain(|attempt, _| agreed.container_id(*attempt) != *id);
+        Ok(())
+    }
+
+    /// Removes what is left of a task: its sandbox, its files, its log.
+    async fn remove_task(&self, task: TaskId) -> Result<(), StepError> {
+        let addresses = self.inner().agreed.tasks.get(&task).map(|task| task.addresses.clone());
+        // Names first: the resolver's sockets would hold the namespace.
+        self.inner().sandboxes.remove(&task);
+        self.naming.in_force().await;
+        self.hands.networks.remove_sandbox(task).await?;
+        for address in addresses.unwrap_or_default().values() {
+            self.hands.networks.forget_connections(address.v4).await?;
+        }
+        let paths = [self.task_directory(task), Self::log_directory(&self.instance, task)];
+        spawn_blocking(move || paths.iter().for_each(|path| remove_quietly(path))).await?;
+        self.inner().failed_starts.retain(|attempt, _| attempt.task != task);
+        Ok(())
+    }
+}
+
+/// What a step works on.
+fn subject(step: &Step) -> Subject {
+    match step {
+        Step::EnsureVolume { name, .. } | Step::RemoveVolume { name } => {
+            Subject::Volume(name.clone())
+        }
+        Step::Start(start) => Subject::Container(start.container.id.clone()),
+        Step::Stop { id, .. } | Step::Remove { id } => Subject::Container(id.clone()),
+        Step::RemoveSandbox { task } => Subject::Sandbox(*task),
+    }
+}
+
+fn joined(namespace: &Namespace) -> Option<ContainerId> {
+    match namespace {
+        Namespace::Container(id) => Some(id.clone()),
+        Namespace::Private | Namespace::Host => None,
+    }
+}
+
+fn host_mount(
+    hands: &super::Hands,
+    image: &Digest,
+    mount: ContainerMount,
+) -> Result<HostMount, StepError> {
+    let ContainerMount { target, read_only, source } = mount;
+    let source = match source {
+        ContainerMountSource::Bind { path, create, propagation, recursive } => {
+            if !path.exists() {
+                let shown = path.display().to_string();
+                if !create {
+                    return Err(StepError::NoBindSource { path: shown });
+                }
+                std::fs::create_dir_all(&path)
+                    .map_err(|source| StepError::BindSource { path: shown, source })?;
+            }
+            HostMountSource::Bind { path, subpath: None, propagation, recursive }
+        }
+        ContainerMountSource::Volume { name, subpath, nocopy } => {
+            let path = hands.volumes.path(&name)?;
+            if !nocopy && subpath.is_none() && hands.volumes.is_empty(&name)? {
+                hands.images.copy_out(image, &target, &path)?;
+            }
+            HostMountSource::Bind { path, subpath, propagation: None, recursive: true }
+        }
+        ContainerMountSource::Tmpfs { size, mode, options } => {
+            HostMountSource::Tmpfs { size, mode, options }
+        }
+        ContainerMountSource::File { content, uid, gid, mode } => {
+            HostMountSource::File { content, uid, gid, mode }
+        }
+        ContainerMountSource::Image { image, subpath } => {
+            HostMountSource::Layers { lower: hands.images.layers(&image)?, subpath }
+        }
+    };
+    Ok(HostMount { target, read_only, source })
+}
