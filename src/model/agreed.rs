@@ -106,6 +106,11 @@ pub struct Task {
     pub addresses: BTreeMap<String, TaskAddress>,
     /// When it was made.
     pub created: Timestamp,
+    /// The signal that asks its program to end: kept here because the service may have changed, or
+    /// be gone, by the time the task has to stop. Empty is SIGTERM.
+    pub stop_signal: String,
+    /// How long its program has to end.
+    pub stop_grace: std::time::Duration,
 }
 
 /// A task's address in a network.

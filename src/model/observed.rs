@@ -16,6 +16,8 @@ pub struct Observed {
     pub strays: BTreeSet<ContainerId>,
     /// The sandboxes that exist.
     pub sandboxes: BTreeSet<TaskId>,
+    /// The volumes that exist, by their full name.
+    pub volumes: BTreeSet<String>,
     /// The host's on-link routes and name servers: no network of ours may overlap them.
     pub on_link: Vec<IpNet>,
     /// Ports of the host that orca could not get: who has it, as far as it can be seen.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::{
     AttemptId, Boottime, Container, ContainerId, Decision, HealthCheck, NetworkTable, Sandbox,
-    TaskId,
+    TaskId, Volume,
 };
 
 /// What to do next. Decisions come first: while there are any, they are committed and the plan is
@@ -25,21 +25,13 @@ pub struct Plan {
 /// One change to the host. Safe to repeat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Make a named volume if it is not there.
-    EnsureVolume {
-        /// Its name in the instance.
-        name: String,
-        /// The owner and options.
-        volume: crate::model::Volume,
-        /// The stack it belongs to.
-        stack: String,
-    },
     /// Remove a named volume and what is in it.
     RemoveVolume {
         /// Its name in the instance.
         name: String,
     },
-    /// Make a task's sandbox, make its container and run its program.
+    /// Make what is missing of the volumes and the task's sandbox, make its container and run its
+    /// program.
     Start(Box<Start>),
     /// Ask a container to end; kill it after its grace.
     Stop {
@@ -54,7 +46,8 @@ pub enum Step {
         /// Why, for events and logs.
         reason: StopReason,
     },
-    /// Remove a container that has ended: its files, its record; its log stays with the task.
+    /// Remove a container that has ended (a stray is killed first): its files, its record; its log
+    /// stays with the task.
     Remove {
         /// The container.
         id: ContainerId,
@@ -84,10 +77,24 @@ pub enum StopReason {
 pub struct Start {
     /// Which attempt it is.
     pub attempt: AttemptId,
+    /// The volumes that it mounts: each is made if it is not there, except an external one, whose
+    /// absence is an error.
+    pub volumes: Vec<StartVolume>,
     /// The task's sandbox; `None` when the container uses another's or the host's.
     pub sandbox: Option<Sandbox>,
     /// The container.
     pub container: Container,
     /// How to see whether it works; the engine begins probing once it runs.
     pub health: Option<HealthCheck>,
+}
+
+/// A volume that a container mounts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartVolume {
+    /// Its name in the instance.
+    pub name: String,
+    /// The stack it belongs to.
+    pub stack: String,
+    /// Its options; the defaults for an anonymous one.
+    pub volume: Volume,
 }
