@@ -3,4 +3,5 @@
 //! Knows nothing of services, images by name, or networks: it is handed paths and namespaces.
 
 pub mod capabilities;
+pub mod cgroup;
 pub mod users;

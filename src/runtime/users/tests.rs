@@ -95,10 +95,8 @@ fn an_endless_file_is_refused() {
 
 #[test]
 fn a_user_in_too_many_groups_is_refused() {
-    let mut group = String::new();
-    for gid in 0..=MAX_GROUPS {
-        group.push_str(&format!("g{gid}:x:{gid}:root\n"));
-    }
+    let lines: Vec<_> = (0..=MAX_GROUPS).map(|gid| format!("g{gid}:x:{gid}:root")).collect();
+    let group = lines.join("\n");
     let refused = lookup(PASSWD, group.as_bytes(), "root", &[]);
     assert_eq!(refused, Err(UserError::TooManyGroups("root".to_owned())));
 }
