@@ -1,3 +1,7 @@
 //! Containers: namespaces, cgroups, mounts, and the processes that watch over them.
 //!
 //! Knows nothing of services, images by name, or networks: it is handed paths and namespaces.
+
+pub mod capabilities;
+pub mod cgroup;
+pub mod users;
