@@ -6,5 +6,6 @@
 
 pub mod clock;
 pub mod netns;
+pub mod port;
 pub mod process;
 pub mod random;

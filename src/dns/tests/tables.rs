@@ -139,7 +139,7 @@ async fn ask_on(socket: &UdpSocket, name: &str) -> String {
 fn listening_inode(netns: &Path) -> String {
     let udp =
         crate::sys::netns::in_netns(netns, || std::fs::read_to_string("/proc/thread-self/net/udp"));
-    let port = format!(":{DNS_PORT:04X} ");
+    let port = format!(":{DNS_PORT:04X} 00000000:0000 ");
     let udp = udp.unwrap();
     let line = udp.lines().find(|line| line.contains(&port)).expect("the resolver listens");
     line.split_whitespace().nth(9).unwrap().to_owned()
