@@ -11,6 +11,7 @@ pub mod dns;
 pub mod engine;
 pub mod image;
 pub mod model;
+pub mod netd;
 pub mod network;
 pub mod plan;
 pub mod runtime;

@@ -7,4 +7,6 @@
 pub mod bpf;
 pub mod clock;
 pub mod netns;
+pub mod port;
 pub mod process;
+pub mod random;

@@ -1,0 +1,6 @@
+//! The resolvers on real sockets, in namespaces of their own.
+
+mod forwarding;
+mod hostile;
+mod names;
+mod tables;
