@@ -51,8 +51,11 @@ pub(super) fn preview(
 /// The observation after `step` has gone well.
 fn imagine(observed: &mut Observed, step: &Step, now: Boottime) {
     match step {
-        Step::EnsureVolume { .. } | Step::RemoveVolume { .. } => {}
+        Step::RemoveVolume { name } => {
+            observed.volumes.remove(name);
+        }
         Step::Start(start) => {
+            observed.volumes.extend(start.volumes.iter().map(|volume| volume.name.clone()));
             observed.sandboxes.extend(start.sandbox.as_ref().map(|sandbox| sandbox.task));
             let health = if start.health.is_some() { Health::Healthy } else { Health::None };
             let phase = Phase::Running {
@@ -73,7 +76,7 @@ fn imagine(observed: &mut Observed, step: &Step, now: Boottime) {
                 container.phase = Phase::Exited(Exit { at: now, ..Exit::default() });
             }
         }
-        Step::Remove { id } => {
+        Step::Remove { id, .. } => {
             observed.containers.retain(|_, container| container.id != *id);
             observed.strays.remove(id);
         }

@@ -29,6 +29,9 @@ pub struct Agreed {
     /// The host ports that orca chose, for ports with no fixed one: (stack, service, slot, target
     /// port, protocol) to port.
     pub chosen_ports: Vec<ChosenPort>,
+    /// Whether everything rests: containers are stopped until the daemon starts again
+    /// (`system stop --containers`).
+    pub suspended: bool,
 }
 
 /// A stack as a user applied it.
@@ -209,6 +212,8 @@ pub enum Command {
         /// The services.
         services: Vec<String>,
     },
+    /// A user stops everything until the daemon starts again (true), or it has started again (false).
+    Suspend(bool),
     /// What the planner decided: one group, all or nothing.
     Decide(Vec<Decision>),
 }

@@ -23,6 +23,7 @@ mod services;
 mod status;
 mod step;
 mod steps;
+mod suspend;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,9 @@ use look::Look;
 /// that every effect on the host has a committed decision behind it, whenever the daemon dies.
 pub fn plan(agreed: &Agreed, observed: &Observed, now: &Now) -> Plan {
     let look = Look::new(agreed, observed, now);
+    if agreed.suspended {
+        return suspend::plan(&look);
+    }
     let mut plan = Plan { network: ports::table(&look), ..Plan::default() };
     // Each stage sees what the one before it decided: addresses need networks, attempts need tasks.
     let stages = [networks::decide, ports::decide, services::decide, attempts::decide];

@@ -73,6 +73,8 @@ struct Inner {
     failed_starts: BTreeMap<AttemptId, Exit>,
     /// The sandboxes that are there, and where.
     sandboxes: BTreeMap<TaskId, PathBuf>,
+    /// The volumes that are there.
+    volumes: BTreeSet<String>,
     health: HealthRecords,
     /// Containers that were stopped because they were unhealthy.
     stopped_unhealthy: BTreeSet<ContainerId>,
@@ -175,6 +177,7 @@ impl Host for LinuxHost {
         let inner = self.inner();
         let mut observed = Observed {
             sandboxes: inner.sandboxes.keys().copied().collect(),
+            volumes: inner.volumes.clone(),
             on_link: inner.on_link.clone(),
             taken_ports: refused,
             ..Observed::default()

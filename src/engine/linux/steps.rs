@@ -12,9 +12,9 @@ use super::{LinuxHost, files, remove_quietly};
 use crate::engine::Problem;
 use crate::model::{
     ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount, HostMountSource,
-    Namespace, NetworkNamespace, TaskId,
+    Namespace, NetworkNamespace, TaskId, Want,
 };
-use crate::plan::{Start, Step, StopReason};
+use crate::plan::{Start, StartVolume, Step, StopReason};
 use crate::runtime::{Join, NetworkPath, StartRequest};
 use crate::sys::clock;
 
@@ -78,14 +78,11 @@ impl LinuxHost {
 
     async fn carry_out(self: &Arc<Self>, step: Step) -> Result<(), StepError> {
         match step {
-            Step::EnsureVolume { name, volume, stack } => {
-                let volumes = self.hands.volumes.clone();
-                spawn_blocking(move || volumes.ensure(&name, &volume, &stack)).await??;
-                Ok(())
-            }
             Step::RemoveVolume { name } => {
-                let volumes = self.hands.volumes.clone();
-                Ok(spawn_blocking(move || volumes.remove(&name)).await??)
+                let (volumes, gone) = (self.hands.volumes.clone(), name.clone());
+                spawn_blocking(move || volumes.remove(&gone)).await??;
+                self.inner().volumes.remove(&name);
+                Ok(())
             }
             Step::Start(start) => {
                 self.start(*start).await;
@@ -95,7 +92,7 @@ impl LinuxHost {
                 let grace = self.grace(attempt.task).unwrap_or(grace);
                 self.stop(&id, &signal, grace, reason).await
             }
-            Step::Remove { id } => self.remove(&id).await,
+            Step::Remove { id, .. } => self.remove(&id).await,
             Step::RemoveSandbox { task } => self.remove_task(task).await,
         }
     }
@@ -122,7 +119,8 @@ impl LinuxHost {
     async fn try_start(self: &Arc<Self>, start: Start) -> Result<(), StepError> {
         // The semaphore is never closed, so there is nothing to do about an error.
         let _permit = self.starts.acquire().await;
-        let Start { attempt, sandbox, container, health } = start;
+        let Start { attempt, volumes, sandbox, container, health } = start;
+        self.make_volumes(volumes).await?;
         if let Some(sandbox) = &sandbox {
             let path = self.hands.networks.ensure_sandbox(sandbox).await?;
             let new = self.inner().sandboxes.insert(sandbox.task, path).is_none();
@@ -159,6 +157,20 @@ impl LinuxHost {
         if let Some(check) = health {
             self.begin_probing(&id, check);
         }
+        Ok(())
+    }
+
+    /// Makes the volumes that are not there yet.
+    async fn make_volumes(&self, wanted: Vec<StartVolume>) -> Result<(), StepError> {
+        let volumes = self.hands.volumes.clone();
+        let names: Vec<String> = wanted.iter().map(|volume| volume.name.clone()).collect();
+        spawn_blocking(move || {
+            wanted.iter().try_for_each(|wanted| {
+                volumes.ensure(&wanted.name, &wanted.volume, &wanted.stack).map(drop)
+            })
+        })
+        .await??;
+        self.inner().volumes.extend(names);
         Ok(())
     }
 
@@ -221,7 +233,12 @@ impl LinuxHost {
         for address in addresses.unwrap_or_default().values() {
             self.hands.networks.forget_connections(address.v4).await?;
         }
-        let paths = [self.task_directory(task), Self::log_directory(&self.instance, task)];
+        let mut paths = vec![self.task_directory(task)];
+        // A task that only rests (`system stop --containers`) comes back and keeps its log.
+        let rests = self.inner().agreed.tasks.get(&task).is_some_and(|task| task.want == Want::Run);
+        if !rests {
+            paths.push(Self::log_directory(&self.instance, task));
+        }
         spawn_blocking(move || paths.iter().for_each(|path| remove_quietly(path))).await?;
         self.inner().failed_starts.retain(|attempt, _| attempt.task != task);
         Ok(())
@@ -231,11 +248,9 @@ impl LinuxHost {
 /// What a step works on.
 fn subject(step: &Step) -> Subject {
     match step {
-        Step::EnsureVolume { name, .. } | Step::RemoveVolume { name } => {
-            Subject::Volume(name.clone())
-        }
+        Step::RemoveVolume { name } => Subject::Volume(name.clone()),
         Step::Start(start) => Subject::Container(start.container.id.clone()),
-        Step::Stop { id, .. } | Step::Remove { id } => Subject::Container(id.clone()),
+        Step::Stop { id, .. } | Step::Remove { id, .. } => Subject::Container(id.clone()),
         Step::RemoveSandbox { task } => Subject::Sandbox(*task),
     }
 }
