@@ -68,9 +68,10 @@ impl<'a> Addresses<'a> {
 
     /// An address is kept unless the network changed or somebody now asks for exactly this one.
     fn can_keep(&self, network: &AgreedNetwork, old: Ipv4Addr, stack: &Stack, key: &str) -> bool {
-        let asked_for = stack.project.services.values().any(|service| {
-            service.networks.get(key).is_some_and(|a| a.ipv4_address == Some(old))
-        });
+        let asked_for =
+            stack.project.services.values().any(|service| {
+                service.networks.get(key).is_some_and(|a| a.ipv4_address == Some(old))
+            });
         network.subnet.contains(&old) && network.gateway != old && !asked_for
     }
 

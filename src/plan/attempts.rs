@@ -51,9 +51,7 @@ impl Life<'_> {
         }
         match &container.phase {
             Phase::Creating => (None, None),
-            Phase::Running { since, health, stopping: false, .. } => {
-                self.running(*since, *health)
-            }
+            Phase::Running { since, health, stopping: false, .. } => self.running(*since, *health),
             Phase::Running { .. } => (None, None),
             Phase::Exited(exit) => (Some(self.ended(exit)), None),
         }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::{
-    AttemptId, Container, ContainerId, DNS_ADDRESS, Interface, Namespace,
-    NamespaceMode, Namespaces, NetworkMode, NetworkNamespace, PinnedImage, Project, Resolv,
-    RestartCondition, Sandbox, Service, Stack, Task, TaskId, labels,
+    AttemptId, Container, ContainerId, DNS_ADDRESS, Interface, Namespace, NamespaceMode,
+    Namespaces, NetworkMode, NetworkNamespace, PinnedImage, Project, Resolv, RestartCondition,
+    Sandbox, Service, Stack, Task, TaskId, labels,
 };
 
 use super::Start;
@@ -149,11 +149,7 @@ fn namespaces(
     })
 }
 
-fn namespace(
-    look: &Look<'_>,
-    stack: &Stack,
-    mode: &NamespaceMode,
-) -> Result<Namespace, String> {
+fn namespace(look: &Look<'_>, stack: &Stack, mode: &NamespaceMode) -> Result<Namespace, String> {
     let (id, task) = match mode {
         NamespaceMode::Private | NamespaceMode::Shareable | NamespaceMode::None => {
             return Ok(Namespace::Private);

@@ -14,12 +14,15 @@ pub(super) struct Look<'a> {
     pub agreed: &'a Agreed,
     pub observed: &'a Observed,
     pub now: &'a Now,
-    by_service: BTreeMap<&'a str, BTreeMap<&'a str, Vec<(TaskId, &'a Task)>>>,
+    by_service: BTreeMap<&'a str, ByService<'a>>,
 }
+
+/// The tasks of a stack, by service.
+type ByService<'a> = BTreeMap<&'a str, Vec<(TaskId, &'a Task)>>;
 
 impl<'a> Look<'a> {
     pub(super) fn new(agreed: &'a Agreed, observed: &'a Observed, now: &'a Now) -> Self {
-        let mut by_service: BTreeMap<&str, BTreeMap<&str, Vec<_>>> = BTreeMap::new();
+        let mut by_service: BTreeMap<&str, ByService<'_>> = BTreeMap::new();
         for (id, task) in &agreed.tasks {
             by_service
                 .entry(&task.stack)

@@ -29,7 +29,9 @@ pub(super) fn mounts(
     }
     all.add_service(service, Some(image), id, false)?;
     let project = &stack.project;
-    for (files, sources) in [(&service.configs, &project.configs), (&service.secrets, &project.secrets)] {
+    for (files, sources) in
+        [(&service.configs, &project.configs), (&service.secrets, &project.secrets)]
+    {
         for file in files {
             all.add(file_mount(file, sources.get(&file.source))?);
         }
@@ -104,11 +106,9 @@ impl Mounts<'_> {
                 }
             }
             MountSource::Anonymous => self.anonymous(id, index),
-            MountSource::Tmpfs { size, mode, options } => ContainerMountSource::Tmpfs {
-                size: *size,
-                mode: *mode,
-                options: options.clone(),
-            },
+            MountSource::Tmpfs { size, mode, options } => {
+                ContainerMountSource::Tmpfs { size: *size, mode: *mode, options: options.clone() }
+            }
             MountSource::Image { image: reference, subpath } => {
                 let image = self.stack.images.get(reference);
                 let image = image.ok_or_else(|| format!("image {reference} is not there"))?;
@@ -142,7 +142,10 @@ fn file_mount(file: &FileMount, source: Option<&FileSource>) -> Result<Container
     let content = match source {
         Some(FileSource::Content(content)) => content.clone(),
         Some(FileSource::File(path)) => {
-            return Err(format!("{name}: {} was not read when the stack was applied", path.display()));
+            return Err(format!(
+                "{name}: {} was not read when the stack was applied",
+                path.display()
+            ));
         }
         Some(FileSource::External(external)) => {
             return Err(format!("{name}: there is no config or secret called {external}"));

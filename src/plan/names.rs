@@ -26,11 +26,7 @@ type Names = BTreeMap<String, BTreeSet<IpAddr>>;
 /// A sandbox sees what is in its own networks. A name that its own project has means that project's
 /// service, also when another project has it too. A service that is declared and has nobody to answer
 /// has a name without addresses: asking outside for it would find a stranger.
-pub fn names(
-    agreed: &Agreed,
-    observed: &Observed,
-    netns: &BTreeMap<TaskId, PathBuf>,
-) -> DnsTable {
+pub fn names(agreed: &Agreed, observed: &Observed, netns: &BTreeMap<TaskId, PathBuf>) -> DnsTable {
     let now = Now::default();
     let look = Look::new(agreed, observed, &now);
     let networks = agreed.networks.keys().map(|name| (name.as_str(), Network::new(&look, name)));

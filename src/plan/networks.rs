@@ -23,7 +23,8 @@ pub(super) fn decide(look: &Look<'_>) -> Decided {
     let wanted = wanted(look);
     let mut taken = fixed_subnets(look);
     for (name, network) in &look.agreed.networks {
-        let keep = wanted.get(name).is_some_and(|(_, _, network_wanted)| fits(network, network_wanted));
+        let keep =
+            wanted.get(name).is_some_and(|(_, _, network_wanted)| fits(network, network_wanted));
         if keep || used.contains(name) {
             taken.push(network.subnet);
         } else {
@@ -31,7 +32,10 @@ pub(super) fn decide(look: &Look<'_>) -> Decided {
         }
     }
     for (name, (stack, key, network)) in wanted {
-        let dropped = decided.group.iter().any(|d| matches!(d, Decision::DropNetwork { name: n } if *n == name));
+        let dropped = decided
+            .group
+            .iter()
+            .any(|d| matches!(d, Decision::DropNetwork { name: n } if *n == name));
         if look.agreed.networks.contains_key(&name) && !dropped {
             continue;
         }
@@ -93,9 +97,9 @@ pub(super) fn obstacle(look: &Look<'_>, stack: &Stack, service: &Service) -> Opt
                 "network {name} does not exist: it is external, so another stack has to make it"
             )),
             None => Some(format!("no addresses are left for network {name}")),
-            Some(agreed) if !network.external && agreed.stack != stack.project.name => Some(
-                format!("network {name} (`{key}`) belongs to the stack {}", agreed.stack),
-            ),
+            Some(agreed) if !network.external && agreed.stack != stack.project.name => {
+                Some(format!("network {name} (`{key}`) belongs to the stack {}", agreed.stack))
+            }
             Some(_) => None,
         }
     })
@@ -177,7 +181,8 @@ fn subnet6(look: &Look<'_>, name: &str, network: &Network) -> Option<(Ipv6Net, I
         None => {
             let site = hash(&format!("{}/site", look.agreed.identity)) & 0xff_ffff_ffff;
             let link = hash(&format!("{}/{name}/v6", look.agreed.identity)) & 0xffff;
-            let prefix = u128::from(0xfd_u8) << 120 | u128::from(site) << 80 | u128::from(link) << 64;
+            let prefix =
+                u128::from(0xfd_u8) << 120 | u128::from(site) << 80 | u128::from(link) << 64;
             Ipv6Net::new(Ipv6Addr::from(prefix), 64).ok()?
         }
     };

@@ -178,9 +178,7 @@ fn choose(
             && !look.observed.taken_ports.contains_key(&key)
             && !look.agreed.chosen_ports.iter().any(|c| (c.protocol, c.host_port) == key)
     };
-    (0..count)
-        .filter_map(|n| Some(first + u16::try_from((start + n) % count).ok()?))
-        .find(free)
+    (0..count).filter_map(|n| Some(first + u16::try_from((start + n) % count).ok()?)).find(free)
 }
 
 /// All host ports that users wrote down, whatever the address: none of them is chosen.

@@ -19,18 +19,21 @@ pub(super) fn decide(look: &Look<'_>) -> Decided {
             group.push(Decision::StopTask { task: *id });
         }
     }
-    let mut reaped = reapable(look);
-    let mut addresses = Addresses::new(look);
-    let mut next = look.agreed.next_task;
+    let mut making = Making {
+        look,
+        gone: gone(look),
+        addresses: Addresses::new(look),
+        next: look.agreed.next_task,
+    };
     for stack in look.agreed.stacks.values() {
         for (name, service) in &stack.project.services {
             if look::is_up(stack, name) {
                 replace(look, stack, name, service, &mut group);
-                create(look, (stack, name, service), &mut addresses, &mut reaped, &mut next, &mut group);
+                making.tasks(stack, name, service, &mut group);
             }
         }
     }
-    group.extend(reaped.into_keys().map(|task| Decision::ReapTask { task }));
+    group.extend(making.gone.into_keys().map(|task| Decision::ReapTask { task }));
     group.extend(dropped_stacks(look).map(|stack| Decision::DropStack { stack }));
     Decided { group, wake_at: None }
 }
@@ -56,9 +59,8 @@ fn replace(
     group: &mut Vec<Decision>,
 ) {
     let tasks = look.tasks(&stack.project.name, name);
-    let kept = |(_, task): &&(TaskId, &Task)| {
-        task.want == Want::Run && task.slot <= service.replicas()
-    };
+    let kept =
+        |(_, task): &&(TaskId, &Task)| task.want == Want::Run && task.slot <= service.replicas();
     let available: BTreeSet<u32> = tasks
         .iter()
         .filter(kept)
@@ -81,62 +83,70 @@ fn replace(
     }
 }
 
-/// Makes a task for each slot that has none. A slot holds one task: the new one comes when nothing is
-/// left of the old one, and takes its addresses.
-fn create<'a>(
+/// What new tasks are made of.
+struct Making<'a> {
     look: &'a Look<'a>,
-    (stack, name, service): (&'a Stack, &'a str, &'a Service),
-    addresses: &mut Addresses<'a>,
-    reaped: &mut BTreeMap<TaskId, &Task>,
-    next: &mut u64,
-    group: &mut Vec<Decision>,
-) {
-    if networks::is_changing(look, stack, service)
-        || networks::obstacle(look, stack, service).is_some()
-    {
-        return;
-    }
-    let tasks = look.tasks(&stack.project.name, name);
-    for slot in 1..=service.replicas() {
-        let here = || tasks.iter().filter(|(_, task)| task.slot == slot);
-        if here().any(|(id, _)| !reaped.contains_key(id) && !is_reaped_already(group, *id)) {
-            continue;
-        }
-        let before = here().next_back();
-        let id = TaskId(*next);
-        let Some(addresses) = addresses.assign(stack, service, id, before.map(|(_, task)| *task))
-        else {
-            continue;
-        };
-        // In the same entry of the log: an address has one owner at any time.
-        for (old, _) in here() {
-            if reaped.remove(old).is_some() {
-                group.push(Decision::ReapTask { task: *old });
-            }
-        }
-        let task = Task {
-            stack: stack.project.name.clone(),
-            service: name.to_owned(),
-            slot,
-            revision: stack.revisions.get(name).cloned().unwrap_or_default(),
-            nonce: look::nonce(stack, name),
-            addresses,
-            created: look.now.wall,
-            stop_signal: stop_signal(stack, service),
-            stop_grace: stop_grace(service),
-            ..Task::default()
-        };
-        group.push(Decision::CreateTask { id, task: Box::new(task) });
-        *next += 1;
-    }
+    /// The tasks that are to end and of which nothing is left, but for those whose place was taken.
+    gone: BTreeMap<TaskId, &'a Task>,
+    addresses: Addresses<'a>,
+    next: u64,
 }
 
-fn is_reaped_already(group: &[Decision], id: TaskId) -> bool {
-    group.iter().any(|d| matches!(d, Decision::ReapTask { task } if *task == id))
+impl<'a> Making<'a> {
+    /// Makes a task for each slot that has none. A slot holds one task: the new one comes when nothing
+    /// is left of the old one, and takes its addresses.
+    fn tasks(
+        &mut self,
+        stack: &'a Stack,
+        name: &'a str,
+        service: &'a Service,
+        group: &mut Vec<Decision>,
+    ) {
+        let look = self.look;
+        if networks::is_changing(look, stack, service)
+            || networks::obstacle(look, stack, service).is_some()
+        {
+            return;
+        }
+        let mut by_slot: BTreeMap<u32, Vec<(TaskId, &Task)>> = BTreeMap::new();
+        for (id, task) in look.tasks(&stack.project.name, name) {
+            by_slot.entry(task.slot).or_default().push((*id, task));
+        }
+        for slot in 1..=service.replicas() {
+            let here = by_slot.get(&slot).map_or(&[][..], Vec::as_slice);
+            if here.iter().any(|(id, _)| !self.gone.contains_key(id)) {
+                continue;
+            }
+            let before = here.last().map(|(_, task)| *task);
+            let id = TaskId(self.next);
+            let Some(addresses) = self.addresses.assign(stack, service, id, before) else {
+                continue;
+            };
+            // In the same entry of the log: a slot is never without a task, nor an address with two.
+            for (old, _) in here {
+                self.gone.remove(old);
+                group.push(Decision::ReapTask { task: *old });
+            }
+            let task = Task {
+                stack: stack.project.name.clone(),
+                service: name.to_owned(),
+                slot,
+                revision: stack.revisions.get(name).cloned().unwrap_or_default(),
+                nonce: look::nonce(stack, name),
+                addresses,
+                created: look.now.wall,
+                stop_signal: stop_signal(stack, service),
+                stop_grace: stop_grace(service),
+                ..Task::default()
+            };
+            group.push(Decision::CreateTask { id, task: Box::new(task) });
+            self.next += 1;
+        }
+    }
 }
 
 /// The tasks that are to end and of which nothing is left.
-fn reapable<'a>(look: &Look<'a>) -> BTreeMap<TaskId, &'a Task> {
+fn gone<'a>(look: &Look<'a>) -> BTreeMap<TaskId, &'a Task> {
     let gone = |(id, task): &(&TaskId, &Task)| task.want == Want::Stop && !look.has_remains(**id);
     look.agreed.tasks.iter().filter(gone).map(|(id, task)| (*id, task)).collect()
 }

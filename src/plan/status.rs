@@ -62,7 +62,11 @@ fn service_status(look: &Look<'_>, stack: &Stack, name: &str, service: &Service)
         wanted: if up { service.replicas() } else { 0 },
         available: u32::try_from(available).unwrap_or(u32::MAX),
         stopped: stack.stopped.contains(name),
-        waiting: if up { waiting(look, stack, name, service).map(|unmet| unmet.reason) } else { None },
+        waiting: if up {
+            waiting(look, stack, name, service).map(|unmet| unmet.reason)
+        } else {
+            None
+        },
     }
 }
 
@@ -80,10 +84,11 @@ fn waiting(
     for (id, task) in look.wanted(&stack.project.name, name) {
         if task.attempt > 0 && !look.is_from_earlier_boot(task) || task.outcome.is_some() {
             begun += 1;
-            if look.container(id, task).is_none() && task.outcome.is_none() {
-                if let Err(reason) = container::start(look, id, task) {
-                    return Some(depends::Unmet { reason, never: false });
-                }
+            if look.container(id, task).is_none()
+                && task.outcome.is_none()
+                && let Err(reason) = container::start(look, id, task)
+            {
+                return Some(depends::Unmet { reason, never: false });
             }
         }
     }
@@ -107,9 +112,7 @@ fn is_converged(look: &Look<'_>, stack: &Stack, tasks: &[(TaskId, &Task)]) -> bo
         let stopped = stack.stopped.contains(&task.service) && task.want == Want::Stop;
         stays || (stopped && !look.is_alive(*id))
     };
-    stack.removing.is_none()
-        && project.services.iter().all(as_wanted)
-        && tasks.iter().all(in_place)
+    stack.removing.is_none() && project.services.iter().all(as_wanted) && tasks.iter().all(in_place)
 }
 
 /// Why a stack will not converge without help: first what failed itself, then what waits for it.

@@ -49,9 +49,7 @@ fn end(look: &Look<'_>, attempt: AttemptId, container: &ObservedContainer) -> Op
             Some(Step::Remove { id: container.id.clone(), log })
         }
         Phase::Running { stopping: true, .. } => None,
-        Phase::Creating | Phase::Running { .. } => {
-            Some(stop(attempt, &container.id, task, reason))
-        }
+        Phase::Creating | Phase::Running { .. } => Some(stop(attempt, &container.id, task, reason)),
     }
 }
 
@@ -112,11 +110,19 @@ fn unhealthy(look: &Look<'_>) -> Vec<Step> {
 }
 
 /// Since when a task's container has been unhealthy, if it is and nothing has been done about it.
-fn sick_since(look: &Look<'_>, id: TaskId, task: &Task) -> Option<(Boottime, AttemptId, ContainerId)> {
+fn sick_since(
+    look: &Look<'_>,
+    id: TaskId,
+    task: &Task,
+) -> Option<(Boottime, AttemptId, ContainerId)> {
     let container = look.container(id, task).filter(|container| !container.busy)?;
     match container.phase {
         Phase::Running {
-            health: Health::Unhealthy, health_since, stopping: false, paused: false, ..
+            health: Health::Unhealthy,
+            health_since,
+            stopping: false,
+            paused: false,
+            ..
         } => Some((health_since, task.current(id)?, container.id.clone())),
         _ => None,
     }
@@ -125,7 +131,9 @@ fn sick_since(look: &Look<'_>, id: TaskId, task: &Task) -> Option<(Boottime, Att
 /// Whether a task is away because it was unhealthy, and has not come back yet.
 fn is_coming_back(look: &Look<'_>, id: TaskId, task: &Task) -> bool {
     match look.container(id, task) {
-        Some(ObservedContainer { phase: Phase::Running { stopping, health, .. }, busy, .. }) => {
+        Some(ObservedContainer {
+            phase: Phase::Running { stopping, health, .. }, busy, ..
+        }) => {
             let restarted = task.last_exit.as_ref().is_some_and(|exit| exit.unhealthy);
             *stopping || *busy || (restarted && *health == Health::Starting)
         }
