@@ -1,0 +1,67 @@
+//! `orca.v1.Volumes`, `Networks`, `Events` and `System`.
+
+use futures_util::Stream;
+
+use super::{Client, Reply, values};
+use crate::api::control::{DiskUsage, RemovedVolumes, VolumeSummary};
+use crate::api::convert::{all, each};
+use crate::api::message::{Event, NetworkSummary, SystemInfo, Version};
+use crate::api::proto;
+
+impl Client {
+    /// The named volumes.
+    pub async fn list_volumes(&self) -> Reply<Vec<VolumeSummary>> {
+        let reply = self.volumes().list(proto::ListVolumesRequest {}).await?;
+        Ok(each(reply.into_inner().volumes))
+    }
+
+    /// Removes a volume and what is in it.
+    pub async fn remove_volume(&self, name: &str) -> Reply<()> {
+        self.volumes().remove(proto::VolumeRequest { name: name.to_owned() }).await?;
+        Ok(())
+    }
+
+    /// Removes volumes that no stack names.
+    pub async fn prune_volumes(&self) -> Reply<RemovedVolumes> {
+        Ok(self.volumes().prune(proto::PruneVolumesRequest {}).await?.into_inner().into())
+    }
+
+    /// The networks that have addresses.
+    pub async fn list_networks(&self) -> Reply<Vec<NetworkSummary>> {
+        let reply = self.networks().list(proto::ListNetworksRequest {}).await?;
+        Ok(all(reply.into_inner().networks)?)
+    }
+
+    /// What happens from now on: in one stack, or everywhere; to some services, or to all.
+    pub async fn events(
+        &self,
+        stack: Option<&str>,
+        services: &[String],
+    ) -> Reply<impl Stream<Item = Reply<Event>> + Send + Unpin + use<>> {
+        let stack = stack.unwrap_or_default().to_owned();
+        let request = proto::EventsRequest { stack, services: services.to_vec() };
+        let stream = self.events_service().watch(request).await?.into_inner();
+        Ok(values(stream, |event| Ok(event.try_into()?)))
+    }
+
+    /// The daemon's version.
+    pub async fn version(&self) -> Reply<Version> {
+        Ok(self.system().version(proto::VersionRequest {}).await?.into_inner().into())
+    }
+
+    /// What the daemon and its host are.
+    pub async fn info(&self) -> Reply<SystemInfo> {
+        Ok(self.system().info(proto::InfoRequest {}).await?.into_inner().into())
+    }
+
+    /// What takes space on disk.
+    pub async fn disk_usage(&self) -> Reply<DiskUsage> {
+        Ok(self.system().disk_usage(proto::DiskUsageRequest {}).await?.into_inner().into())
+    }
+
+    /// Ends the daemon; its containers too with `containers`.
+    pub async fn shut_down(&self, containers: bool) -> Reply<()> {
+        self.system().stop(proto::StopRequest { containers }).await?;
+        Ok(())
+    }
+}

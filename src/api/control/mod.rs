@@ -1,0 +1,135 @@
+//! What the daemon can do, in the words of the model: the seam between the gRPC server and the
+//! daemon that answers. The server checks what arrives, finds the containers a caller means in the
+//! latest [`View`], and calls; nothing here knows protobuf.
+
+mod container;
+mod error;
+mod image;
+mod stack;
+mod system;
+mod volume;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, mpsc, watch};
+
+pub use container::*;
+pub use error::*;
+pub use image::*;
+pub use stack::*;
+pub use system::*;
+pub use volume::*;
+
+use crate::engine::{Event, View};
+use crate::model::{ContainerId, TaskId};
+
+/// What a call gives back.
+pub type Answer<T> = Result<T, ControlError>;
+
+/// The daemon, as the server sees it. Every method may be called at any time and from many callers
+/// at once.
+#[async_trait]
+pub trait Control: Send + Sync + 'static {
+    /// The latest pass of the engine. Status, lists of networks and the selection of containers are
+    /// taken from it by the server.
+    fn view(&self) -> watch::Receiver<Arc<View>>;
+
+    /// What happens from now on. A receiver that is too slow loses the oldest and is told so.
+    fn events(&self) -> broadcast::Receiver<Event>;
+
+    /// Makes a stack what the project says: resolves its images and commits it. Returns once it is
+    /// agreed, not once it runs. A project equal to the agreed one changes nothing.
+    async fn apply(&self, request: Apply) -> Answer<Applied>;
+
+    /// What [`Control::apply`] would lead to, without doing any of it.
+    async fn plan(&self, request: Apply) -> Answer<Preview>;
+
+    /// Takes a stack down. Returns once it is agreed; the stack leaves the view when nothing of it
+    /// is left. A stack that is not there is [`ErrorKind::NotFound`].
+    async fn remove(&self, request: Remove) -> Answer<()>;
+
+    /// Changes how many containers services have, all or nothing.
+    async fn scale(&self, request: Scale) -> Answer<()>;
+
+    /// Stops services. The server has checked that the stack and the services exist, and has filled
+    /// in all of them when the caller named none.
+    async fn stop(&self, request: Services) -> Answer<()>;
+
+    /// Starts stopped services. Checked as in [`Control::stop`].
+    async fn start(&self, request: Services) -> Answer<()>;
+
+    /// Replaces the tasks of services. Checked as in [`Control::stop`].
+    async fn restart(&self, request: Services) -> Answer<()>;
+
+    /// The output of one task's containers, over all its attempts, oldest first. The stream ends at
+    /// the end of the log, or, with `follow`, once the task is gone. The server tags and merges the
+    /// streams of several tasks, and asks again for tasks that appear later.
+    async fn logs(&self, task: TaskId, options: LogOptions) -> Answer<mpsc::Receiver<LogLine>>;
+
+    /// Runs a program in a running container.
+    async fn exec(&self, container: &ContainerId, request: Exec) -> Answer<Session>;
+
+    /// Connects to the container's own standard input and output, from now on.
+    async fn attach(&self, container: &ContainerId, request: Attach) -> Answer<Session>;
+
+    /// Sends a signal (`SIGHUP`, `HUP` or `1`) to the container's first process.
+    async fn kill(&self, container: &ContainerId, signal: &str) -> Answer<()>;
+
+    /// Freezes a running container.
+    async fn pause(&self, container: &ContainerId) -> Answer<()>;
+
+    /// Thaws a frozen container.
+    async fn unpause(&self, container: &ContainerId) -> Answer<()>;
+
+    /// What the container uses now. The server repeats the call for a stream.
+    async fn usage(&self, container: &ContainerId) -> Answer<Usage>;
+
+    /// The processes of a container.
+    async fn processes(&self, container: &ContainerId) -> Answer<Vec<Process>>;
+
+    /// Loads an archive of images (docker-archive or OCI archive, plain, gzip or zstd).
+    async fn load_images(&self, archive: Chunks) -> Answer<Vec<LoadedImage>>;
+
+    /// Makes an image of one layer from a tar of a root file system.
+    async fn import_image(&self, request: ImportImage, archive: Chunks) -> Answer<LoadedImage>;
+
+    /// Writes images as one archive.
+    async fn save_images(&self, request: SaveImages) -> Answer<Chunks>;
+
+    /// The images that are kept.
+    async fn images(&self) -> Answer<Vec<ImageSummary>>;
+
+    /// One image, by reference, id, or the unique beginning of an id.
+    async fn image(&self, reference: &str) -> Answer<ImageDetail>;
+
+    /// Removes a reference, and the image with its last reference. `force` removes all references
+    /// of an id. What a stack needs is [`ErrorKind::Conflict`].
+    async fn remove_image(&self, reference: &str, force: bool) -> Answer<RemovedImages>;
+
+    /// Gives an image one more reference.
+    async fn tag_image(&self, source: &str, target: &str) -> Answer<()>;
+
+    /// Removes images that nothing needs: those without a reference, or with `all` every one that
+    /// no stack uses.
+    async fn prune_images(&self, all: bool) -> Answer<RemovedImages>;
+
+    /// The named volumes.
+    async fn volumes(&self) -> Answer<Vec<VolumeSummary>>;
+
+    /// Removes a volume and what is in it. One that a stack uses is [`ErrorKind::Conflict`].
+    async fn remove_volume(&self, name: &str) -> Answer<()>;
+
+    /// Removes volumes that no stack names.
+    async fn prune_volumes(&self) -> Answer<RemovedVolumes>;
+
+    /// What this daemon and its host are.
+    async fn info(&self) -> Answer<Info>;
+
+    /// What takes space on disk.
+    async fn disk_usage(&self) -> Answer<DiskUsage>;
+
+    /// Ends the daemon. Containers go on, unless `containers`: then they are stopped first, and
+    /// start again with the next daemon. Returns before the daemon is gone.
+    async fn shut_down(&self, containers: bool) -> Answer<()>;
+}

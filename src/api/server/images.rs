@@ -1,0 +1,134 @@
+//! `orca.v1.Images`.
+
+use std::io;
+
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::stacks::done;
+use super::{Answers, Service};
+use crate::api::control::{Chunks, ControlError, ImportImage};
+use crate::api::convert::{each, status_of};
+use crate::api::proto;
+use crate::api::proto::images_server::Images;
+use crate::api::proto::import_request::Request as Import;
+
+/// How many chunks of an archive wait before the sender has to.
+const CHUNKS: usize = 16;
+
+#[async_trait]
+impl Images for Service {
+    async fn load(
+        &self,
+        request: Request<Streaming<proto::Chunk>>,
+    ) -> Result<Response<proto::LoadReply>, Status> {
+        let chunks = received(request.into_inner(), |chunk| Ok(chunk.data));
+        let images = self.control.load_images(chunks).await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(images.into()))
+    }
+
+    async fn import(
+        &self,
+        request: Request<Streaming<proto::ImportRequest>>,
+    ) -> Result<Response<proto::LoadReply>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.and_then(|message| message.request);
+        let Some(Import::Header(header)) = first else {
+            let error = ControlError::invalid_input("the first message must be the header");
+            return Err(status_of(&error));
+        };
+        let header = ImportImage::try_from(header)?;
+        let chunks = received(requests, |message| match message.request {
+            Some(Import::Data(data)) => Ok(data),
+            _ => Err(io::Error::other("a second header in the data")),
+        });
+        let image = self.control.import_image(header, chunks).await;
+        let image = image.map_err(|error| status_of(&error))?;
+        Ok(Response::new(vec![image].into()))
+    }
+
+    type SaveStream = Answers<proto::Chunk>;
+
+    async fn save(
+        &self,
+        request: Request<proto::SaveRequest>,
+    ) -> Result<Response<Self::SaveStream>, Status> {
+        let chunks = self.control.save_images(request.into_inner().into()).await;
+        let chunks = ReceiverStream::new(chunks.map_err(|error| status_of(&error))?);
+        let chunks = chunks.map(|chunk| match chunk {
+            Ok(data) => Ok(proto::Chunk { data }),
+            Err(error) => {
+                let message = format!("cannot read the images: {error}");
+                Err(status_of(&ControlError::internal(message)))
+            }
+        });
+        Ok(Response::new(self.answers(chunks)))
+    }
+
+    async fn list(
+        &self,
+        _: Request<proto::ListImagesRequest>,
+    ) -> Result<Response<proto::ListImagesReply>, Status> {
+        let images = self.control.images().await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(proto::ListImagesReply { images: each(images) }))
+    }
+
+    async fn inspect(
+        &self,
+        request: Request<proto::ImageRequest>,
+    ) -> Result<Response<proto::ImageDetail>, Status> {
+        let image = self.control.image(&request.into_inner().reference).await;
+        Ok(Response::new(image.map_err(|error| status_of(&error))?.into()))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<proto::RemoveImageRequest>,
+    ) -> Result<Response<proto::RemovedImages>, Status> {
+        let proto::RemoveImageRequest { reference, force } = request.into_inner();
+        let removed = self.control.remove_image(&reference, force).await;
+        Ok(Response::new(removed.map_err(|error| status_of(&error))?.into()))
+    }
+
+    async fn tag(
+        &self,
+        request: Request<proto::TagRequest>,
+    ) -> Result<Response<proto::Done>, Status> {
+        let proto::TagRequest { source, target } = request.into_inner();
+        done(self.control.tag_image(&source, &target).await)
+    }
+
+    async fn prune(
+        &self,
+        request: Request<proto::PruneImagesRequest>,
+    ) -> Result<Response<proto::RemovedImages>, Status> {
+        let removed = self.control.prune_images(request.into_inner().all).await;
+        Ok(Response::new(removed.map_err(|error| status_of(&error))?.into()))
+    }
+}
+
+/// The bytes that a caller sends, for a reader that may be slower or end early.
+fn received<M: Send + 'static>(
+    mut messages: Streaming<M>,
+    bytes: impl Fn(M) -> io::Result<Vec<u8>> + Send + 'static,
+) -> Chunks {
+    let (sender, chunks) = mpsc::channel(CHUNKS);
+    tokio::spawn(async move {
+        loop {
+            let chunk = match messages.message().await {
+                Ok(Some(message)) => bytes(message),
+                Ok(None) => return,
+                Err(status) => {
+                    Err(io::Error::other(format!("the sender went away: {}", status.message())))
+                }
+            };
+            let last = chunk.is_err();
+            if sender.send(chunk).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    chunks
+}
