@@ -102,14 +102,14 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     }
     prepare(&instance)?;
     let _lock = lock(&instance.run.join("daemon.lock"))?;
-    let (store, agreed) = Store::open(&instance.root.join("state"))?;
+    let (store, agreed) = Store::open(&instance.root)?;
     let hands = hands(&instance).await?;
     sweep::sweep(&instance, &hands, &agreed).await?;
     let host = LinuxHost::open(instance.clone(), hands).await?;
 
     let (engine, ends) = Engine::new();
     let (stop_engine, stopped) = oneshot::channel();
-    let start = engine::Start { host: Arc::clone(&host), store, agreed };
+    let start = engine::Start { host: Arc::clone(&host), store };
     let looping = tokio::spawn(engine::run(start, ends, stopped));
 
     let (stop, stopping) = watch::channel(false);

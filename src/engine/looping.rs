@@ -30,10 +30,9 @@ pub async fn run<H: Host>(start: Start<H>, mut ends: Ends, mut stop: oneshot::Re
     let mut changed = start.host.changed();
     let mut state = State {
         host: start.host,
+        agreed: Arc::new(start.store.agreed().clone()),
         store: start.store,
-        agreed: Arc::new(start.agreed),
         observed: Observed::default(),
-        volatile: false,
     };
     let mut waiting = Vec::new();
     loop {
@@ -66,8 +65,6 @@ struct State<H> {
     store: Store,
     agreed: Arc<Agreed>,
     observed: Observed,
-    /// Whether decisions are only in memory, because the disk takes no more.
-    volatile: bool,
 }
 
 impl<H: Host> State<H> {
@@ -84,8 +81,9 @@ impl<H: Host> State<H> {
     }
 
     fn commit(&mut self, command: &Command) -> Result<(), CommitError> {
-        let agreed = Arc::make_mut(&mut self.agreed);
-        block_in_place(|| self.store.commit(agreed, command))
+        let agreed = block_in_place(|| self.store.commit(command))?;
+        self.agreed = Arc::new(agreed.clone());
+        Ok(())
     }
 
     /// Observes, decides until nothing is left to decide, acts, and shows the result. Returns when to
@@ -98,7 +96,7 @@ impl<H: Host> State<H> {
             self.host.begin(step.clone());
         }
         problems.extend(self.host.problems());
-        problems.extend(self.volatile.then(not_durable));
+        problems.extend((!self.store.is_durable()).then(not_durable));
         events::tell(&ends.events, &self.observed, &observed, &self.agreed, self.host.now().wall);
         self.observed = observed;
         let view = self.view(plan, problems);
@@ -138,15 +136,11 @@ impl<H: Host> State<H> {
     /// in memory, and the view says so.
     fn decided(&mut self, command: Command) -> Result<(), CommitError> {
         match self.commit(&command) {
-            Ok(()) => {
-                self.volatile = false;
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(CommitError::Refused(refused)) => Err(refused.into()),
             Err(unwritten) => {
                 warn!(error = &unwritten as &dyn std::error::Error, "decided in memory only");
-                self.volatile = true;
-                self.store.apply_volatile(Arc::make_mut(&mut self.agreed), &command)?;
+                self.agreed = Arc::new(self.store.apply_volatile(&command)?.clone());
                 Ok(())
             }
         }

@@ -133,6 +133,4 @@ pub struct Start<H> {
     pub host: Arc<H>,
     /// Where decisions are written.
     pub store: Store,
-    /// What the store held when it was opened.
-    pub agreed: Agreed,
 }
