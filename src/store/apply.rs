@@ -70,6 +70,10 @@ pub(super) fn perform(agreed: &mut Agreed, command: &Command) -> Result<(), Refu
             renew(agreed, name, |task| services.contains(&task.service) && task.outcome.is_some());
             Ok(())
         }
+        Command::Suspend(suspended) => {
+            agreed.suspended = *suspended;
+            Ok(())
+        }
         Command::RestartServices { stack, services } => {
             let stack = find_services(agreed, stack, services)?;
             for service in services {
