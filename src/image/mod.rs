@@ -1,3 +1,35 @@
 //! Images: the content-addressed store, its archives, and root file systems made from it.
 //!
 //! Never starts anything.
+
+mod archive;
+mod builtin;
+mod config;
+mod decode;
+mod docker;
+mod document;
+mod error;
+mod import;
+mod index;
+mod ingest;
+mod layers;
+mod layout;
+mod limits;
+mod load;
+mod reference;
+mod roots;
+mod spool;
+mod staging;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+pub use config::HistoryEntry;
+pub use error::ImageError;
+pub use limits::Limits;
+pub use load::Loaded;
+pub use reference::Reference;
+pub use store::{Image, Store};

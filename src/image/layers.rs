@@ -1,0 +1,248 @@
+//! Layers unpacked on the disk.
+//!
+//! A layer is made from its blob, so it need not be on the disk for sure when a load is done: it says
+//! in which boot it was made, and one of an earlier boot that was never made to last is dropped and
+//! unpacked again. That keeps the wait for the disk, which is long for many small files, out of loads.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::decode;
+use super::document::{self, Manifest, finished};
+use super::error::{Doing as _, ImageError, Result};
+use super::limits::Limits;
+use super::staging::{Staging, check, remove_dir};
+use super::store::{Store, write_atomic};
+use super::unpack::{Applied, Applier, Halt, Merged, settle};
+use crate::model::Digest;
+use crate::sys::clock;
+
+/// A layer that is unpacked, but not yet in its place.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    /// The directory with `fs` in it.
+    dir: PathBuf,
+    /// The digest of the unpacked archive.
+    pub(super) diff_id: Digest,
+    /// `None` if it has to be unpacked again, over the layers below it.
+    applied: Option<Applied>,
+}
+
+/// What is known of a layer that is in its place.
+#[derive(Debug, Serialize, Deserialize)]
+struct LayerInfo {
+    diff_id: Digest,
+    size: u64,
+    /// Device nodes that were left out.
+    devices: u64,
+    /// The boot it was made in, until it is on the disk for sure.
+    boot: Option<String>,
+}
+
+/// How long the kernel is left to write a new layer to the disk before it is made to.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// Unpacks the layer that `input` is the blob of into `dir`, which is made.
+pub(super) fn unpack(
+    dir: &Path,
+    input: impl Read + Send,
+    below: Option<Merged>,
+    limits: Limits,
+) -> Result<Unpacked> {
+    let root = dir.join("fs");
+    fs::create_dir_all(&root).doing("make", &root)?;
+    let failed = |path: &str, source| ImageError::Io { doing: format!("unpack {path}"), source };
+    let whole = |source| failed("the archive", source);
+    let mut hashed =
+        Hashed { input: decode::unpacked(input, limits).map_err(whole)?, hash: Sha256::new() };
+    let applier = Applier::new(&root, below, limits).doing("open", &root)?;
+    let applied = match applier.apply(&mut hashed) {
+        Ok(applied) => Some(applied),
+        Err(Halt::NeedsBelow) => None,
+        Err(Halt::Failed { path, error }) => return Err(failed(&path, error)),
+    };
+    io::copy(&mut hashed, &mut io::sink()).map_err(whole)?;
+    Ok(Unpacked { dir: dir.to_owned(), diff_id: finished(&hashed.hash.finalize()), applied })
+}
+
+struct Hashed<R> {
+    input: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.input.read(buffer)?;
+        self.hash.update(&buffer[..got]);
+        Ok(got)
+    }
+}
+
+impl Store {
+    /// The directories of an image's layers, the top one first, ready to be stacked. Layers that are
+    /// not unpacked are unpacked now.
+    ///
+    /// # Errors
+    /// If the image is not there, or a layer cannot be unpacked.
+    pub fn layers(&self, image: &Digest) -> Result<Vec<PathBuf>> {
+        let found = self.get(image)?.ok_or_else(|| ImageError::NotFound(image.to_string()))?;
+        let chain = found.chain();
+        if !chain.iter().all(|layer| self.has_layer(layer)) {
+            let staging = self.stage()?;
+            let manifest: Manifest = self.document(&found.manifest)?;
+            for (at, layer) in manifest.layers.iter().enumerate() {
+                staging.keep_layer(&chain[..=at], &found.layers[at], &layer.digest()?, None)?;
+            }
+            self.settle_later();
+        }
+        Ok(chain.iter().rev().map(|layer| self.layer(layer).join("fs")).collect())
+    }
+
+    /// Where a layer is, by chain id.
+    pub(super) fn layer(&self, chain: &Digest) -> PathBuf {
+        self.shared.images.join("layers").join(chain.hex())
+    }
+
+    pub(super) fn has_layer(&self, chain: &Digest) -> bool {
+        self.layer(chain).join("layer.json").exists()
+    }
+
+    /// Drops layers of an earlier boot that may not be whole on the disk.
+    pub(super) fn sweep_layers(&self) -> Result<()> {
+        let boot = clock::boot_id().0;
+        let mut unsettled = false;
+        for dir in self.layer_dirs()? {
+            match read_info(&dir) {
+                Ok(info) => match info.boot {
+                    Some(made_in) if made_in != boot => remove_dir(&dir)?,
+                    Some(_) => unsettled = true,
+                    None => {}
+                },
+                Err(_) => remove_dir(&dir)?,
+            }
+        }
+        if unsettled {
+            self.settle_later();
+        }
+        Ok(())
+    }
+
+    pub(super) fn layer_dirs(&self) -> Result<Vec<PathBuf>> {
+        let layers = self.path("layers");
+        let read = || fs::read_dir(&layers)?.map(|entry| Ok(entry?.path())).collect();
+        let found: io::Result<Vec<PathBuf>> = read();
+        found.doing("read", &layers)
+    }
+
+    /// Sees to it that new layers last, in a while.
+    pub(super) fn settle_later(&self) {
+        if self.shared.settling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = Arc::downgrade(&self.shared);
+        let work = move || {
+            thread::sleep(SETTLE);
+            if let Some(shared) = shared.upgrade() {
+                shared.settling.store(false, Ordering::Release);
+                // What could not be done is done again when the store is opened next.
+                drop(Self { shared }.settle_now());
+            }
+        };
+        // Without the thread, the layers are unpacked again after a power cut; nothing is lost.
+        drop(thread::Builder::new().name("settle".to_owned()).spawn(work));
+    }
+
+    /// Makes all layers of this boot last.
+    pub(super) fn settle_now(&self) -> Result<()> {
+        let boot = clock::boot_id().0;
+        let mut new = Vec::new();
+        for dir in self.layer_dirs()? {
+            if let Ok(info) = read_info(&dir)
+                && info.boot.as_ref() == Some(&boot)
+            {
+                new.push((dir, info));
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let layers = self.path("layers");
+        let sync = || -> io::Result<()> { Ok(rustix::fs::syncfs(File::open(&layers)?)?) };
+        sync().doing("sync", &layers)?;
+        for (dir, mut info) in new {
+            info.boot = None;
+            write_atomic(&dir.join("layer.json"), &document::write(&info)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn read_info(dir: &Path) -> Result<LayerInfo> {
+    let path = dir.join("layer.json");
+    document::read(&path.display().to_string(), &fs::read(&path).doing("read", &path)?)
+}
+
+impl Staging {
+    /// Puts the top layer of `chain` (the bottom one first) in its place, over the others, which are
+    /// there: as it was unpacked, or else from its blob, which is kept already.
+    pub(super) fn keep_layer(
+        &self,
+        chain: &[Digest],
+        diff_id: &Digest,
+        blob: &Digest,
+        unpacked: Option<Unpacked>,
+    ) -> Result<()> {
+        let Some((top, below)) = chain.split_last() else { return Ok(()) };
+        let store = self.store();
+        if store.has_layer(top) {
+            return Ok(());
+        }
+        let below = below.iter().rev().map(|layer| store.layer(layer).join("fs"));
+        let below = Merged::open(below).doing("read", store.path("layers"))?;
+        let mut ready = None;
+        if let Some(Unpacked { dir, applied: Some(applied), .. }) = unpacked {
+            let fits = settle(&dir.join("fs"), &applied, &below).doing("finish", &dir)?;
+            ready = fits.then_some((dir, applied));
+        }
+        let (dir, applied) = match ready {
+            Some(ready) => ready,
+            None => self.unpack_over(&below, diff_id, blob)?,
+        };
+        let boot = Some(clock::boot_id().0);
+        let (size, devices, diff_id) = (applied.size, applied.devices, diff_id.clone());
+        let info = document::write(&LayerInfo { diff_id, size, devices, boot })?;
+        let file = dir.join("layer.json");
+        fs::write(&file, info).doing("write", &file)?;
+        let _lock = store.lock()?;
+        let place = store.layer(top);
+        if !store.has_layer(top) {
+            remove_dir(&place)?;
+            fs::rename(&dir, &place).doing("keep", &place)?;
+        }
+        Ok(())
+    }
+
+    /// Unpacks a layer that needs the ones below it, or whose first unpacking is gone.
+    fn unpack_over(
+        &self,
+        below: &Merged,
+        diff_id: &Digest,
+        blob: &Digest,
+    ) -> Result<(PathBuf, Applied)> {
+        let dir = self.fresh();
+        let input = self.store().layer_input(blob)?;
+        let unpacked = unpack(&dir, input, Some(below.clone()), self.store().shared.limits)?;
+        check(&format!("layer {blob}"), &unpacked.diff_id, diff_id)?;
+        let applied = unpacked.applied.unwrap_or_default();
+        settle(&dir.join("fs"), &applied, below).doing("finish", &dir)?;
+        Ok((dir, applied))
+    }
+}

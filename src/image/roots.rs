@@ -1,0 +1,127 @@
+//! The root file systems of containers: an image's layers, and a place for changes.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::error::{Doing as _, Result};
+use super::staging::remove_dir;
+use super::store::{Store, unique};
+use super::unpack::copy_attributes;
+use crate::model::{ContainerId, Digest, Rootfs};
+
+impl Store {
+    /// Makes the root of a container from an image: nothing is mounted, the layers are only named.
+    /// A root that is there already is given back with what has been changed in it.
+    ///
+    /// # Errors
+    /// If the image is not there, or the directories cannot be made.
+    pub fn create_root(&self, container: &ContainerId, image: &Digest) -> Result<Rootfs> {
+        let lower = self.layers(image)?;
+        let dir = self.root_dir(container);
+        if !dir.join("image").exists() {
+            self.make_root(&dir, image, lower.first().map(PathBuf::as_path))?;
+        }
+        Ok(Rootfs { lower, upper: dir.join("upper"), work: dir.join("work") })
+    }
+
+    /// Made beside its place and renamed, so that it is there whole or not at all.
+    fn make_root(&self, dir: &Path, image: &Digest, top: Option<&Path>) -> Result<()> {
+        let draft = self.containers().join(format!(".new-{}", unique()));
+        let (upper, work) = (draft.join("upper"), draft.join("work"));
+        fs::create_dir_all(&upper).doing("make", &upper)?;
+        fs::create_dir(&work).doing("make", &work)?;
+        if let Some(top) = top {
+            // The root directory of the container shows the owner and mode of `upper`.
+            attributes_of(top, &upper).doing("set the owner of", &upper)?;
+        }
+        let note = draft.join("image");
+        fs::write(&note, image.as_str()).doing("write", &note)?;
+        remove_dir(dir)?;
+        fs::rename(&draft, dir).doing("make", dir)
+    }
+
+    /// Removes the root of a container with all that was changed in it. Fine if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be removed, such as when it is still mounted.
+    pub fn remove_root(&self, container: &ContainerId) -> Result<()> {
+        let dir = self.root_dir(container);
+        let gone = self.containers().join(format!(".gone-{}", unique()));
+        match fs::rename(&dir, &gone) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => {
+                done.doing("remove", &dir)?;
+                remove_dir(&gone)
+            }
+        }
+    }
+
+    /// The containers that have a root.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn roots(&self) -> Result<Vec<ContainerId>> {
+        let dir = self.containers();
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            done => done.doing("read", &dir)?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry.doing("read", &dir)?.file_name();
+            found.extend(name.to_str().and_then(|name| name.parse().ok()));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The image that a container's root was made from; `None` if there is no root.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn image_of_root(&self, container: &ContainerId) -> Result<Option<Digest>> {
+        let note = self.root_dir(container).join("image");
+        match fs::read_to_string(&note) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            done => Ok(done.doing("read", &note)?.trim().parse().ok()),
+        }
+    }
+
+    /// Removes roots that were half made or half removed.
+    pub(super) fn sweep_roots(&self) -> Result<()> {
+        let dir = self.containers();
+        let Ok(entries) = fs::read_dir(&dir) else { return Ok(()) };
+        for entry in entries {
+            let entry = entry.doing("read", &dir)?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // Drafts of another process are a moment old; only what was cut off lies around.
+            let old = || entry.metadata()?.modified()?.elapsed().map_err(io::Error::other);
+            let stale = name.starts_with(".gone-")
+                || (name.starts_with(".new-") && old().is_ok_and(|age| age.as_secs() > 60));
+            if stale {
+                remove_dir(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn root_dir(&self, container: &ContainerId) -> PathBuf {
+        self.containers().join(container.as_str())
+    }
+
+    fn containers(&self) -> PathBuf {
+        self.shared.root.join("containers")
+    }
+}
+
+fn attributes_of(from: &Path, to: &Path) -> io::Result<()> {
+    let open = |path: &Path| {
+        rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    };
+    copy_attributes(open(from)?.as_fd(), open(to)?.as_fd())
+}

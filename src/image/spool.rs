@@ -1,0 +1,154 @@
+//! A blob on its way to the disk, which can be read while it still grows.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+
+use sha2::{Digest as _, Sha256};
+
+use super::decode::Packing;
+use super::document::{finished, media};
+use super::store::locked;
+use crate::model::Digest;
+
+/// Takes the bytes of a blob.
+#[derive(Debug)]
+pub(super) struct Spool {
+    path: PathBuf,
+    hash: Sha256,
+    shared: Arc<Growing>,
+}
+
+/// A blob that is whole, in a file of the staging directory.
+#[derive(Debug, Clone)]
+pub(super) struct Spooled {
+    pub(super) path: PathBuf,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+}
+
+#[derive(Debug)]
+struct Growing {
+    file: File,
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    written: u64,
+    /// `Some(true)` once it is whole, `Some(false)` once it never will be.
+    ended: Option<bool>,
+    /// Its reader wants no more: what came was bad.
+    abandoned: bool,
+}
+
+impl Spooled {
+    /// The media type of a layer that is packed as this blob is.
+    pub(super) fn media_type(&self) -> &'static str {
+        let mut start = [0; 8];
+        let got = File::open(&self.path).and_then(|file| file.read_at(&mut start, 0)).unwrap_or(0);
+        match Packing::of(&start[..got]) {
+            Packing::Gzip => media::LAYER_GZIP,
+            Packing::Zstd => media::LAYER_ZSTD,
+            Packing::Plain | Packing::Other(_) => media::LAYER,
+        }
+    }
+}
+
+impl Spool {
+    /// A new, empty blob at `path`.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create_new(true).open(path)?;
+        let shared = Growing { file, state: Mutex::default(), more: Condvar::new() };
+        Ok(Self { path: path.to_owned(), hash: Sha256::new(), shared: Arc::new(shared) })
+    }
+
+    /// A reader from the beginning, which waits for what is not there yet.
+    pub(super) fn reader(&self) -> SpoolReader {
+        SpoolReader { shared: self.shared.clone(), offset: 0 }
+    }
+
+    /// Whether the reader has given up, so that writing more is no use.
+    pub(super) fn abandoned(&self) -> bool {
+        locked(&self.shared.state).abandoned
+    }
+
+    /// All bytes are there.
+    pub(super) fn finish(self) -> Spooled {
+        let size = locked(&self.shared.state).written;
+        let digest = finished(&self.hash.clone().finalize());
+        self.shared.end(true);
+        Spooled { path: self.path.clone(), digest, size }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.shared.end(false);
+    }
+}
+
+impl Growing {
+    fn end(&self, whole: bool) {
+        locked(&self.state).ended.get_or_insert(whole);
+        self.more.notify_all();
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let state = locked(&self.shared.state);
+        if state.abandoned {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let at = state.written;
+        drop(state);
+        self.shared.file.write_all_at(bytes, at)?;
+        self.hash.update(bytes);
+        locked(&self.shared.state).written += bytes.len() as u64;
+        self.shared.more.notify_all();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a blob, waiting where it is not there yet.
+#[derive(Debug)]
+pub(super) struct SpoolReader {
+    shared: Arc<Growing>,
+    offset: u64,
+}
+
+impl Read for SpoolReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = locked(&self.shared.state);
+        // Ends with the spool: it says so when it is finished or dropped.
+        while state.written == self.offset {
+            match state.ended {
+                Some(true) => return Ok(0),
+                Some(false) => return Err(io::Error::other("the rest never came")),
+                None => {}
+            }
+            state = self.shared.more.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        let there = usize::try_from(state.written - self.offset).unwrap_or(usize::MAX);
+        drop(state);
+        let most = there.min(buffer.len());
+        let got = self.shared.file.read_at(&mut buffer[..most], self.offset)?;
+        self.offset += got as u64;
+        Ok(got)
+    }
+}
+
+impl Drop for SpoolReader {
+    fn drop(&mut self) {
+        let mut state = locked(&self.shared.state);
+        state.abandoned = state.ended.is_none();
+    }
+}

@@ -1,0 +1,152 @@
+//! What is being loaded, until all of it is there and right.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FlockOperation;
+
+use super::document::digest_of;
+use super::error::{Doing as _, ImageError, Result};
+use super::spool::{Spool, Spooled};
+use super::store::{Store, hold, sync_dir, try_hold, unique};
+use crate::model::Digest;
+
+/// A directory of its own for one load. Dropped, it is removed with all that was not kept.
+#[derive(Debug)]
+pub(super) struct Staging {
+    store: Store,
+    dir: PathBuf,
+    next: AtomicU64,
+    /// Says that the directory is in use.
+    _own: File,
+    /// Keeps blobs from being removed while this load may count on them.
+    _loading: File,
+}
+
+impl Store {
+    /// A place to load into.
+    pub(super) fn stage(&self) -> Result<Staging> {
+        let loading = hold(&self.path("loading"), FlockOperation::LockShared)?;
+        // With the lock, so that no sweep sees the directory before its own lock is held.
+        let _lock = self.lock()?;
+        let dir = self.path("staging").join(unique());
+        fs::create_dir(&dir).doing("make", &dir)?;
+        let own = hold(&dir.join("lock"), FlockOperation::LockExclusive)?;
+        Ok(Staging {
+            store: self.clone(),
+            dir,
+            next: AtomicU64::new(0),
+            _own: own,
+            _loading: loading,
+        })
+    }
+
+    /// Removes what loads that were cut off have left.
+    pub(super) fn sweep(&self) -> Result<()> {
+        let _lock = self.lock()?;
+        let staging = self.path("staging");
+        for entry in fs::read_dir(&staging).doing("read", &staging)? {
+            let dir = entry.doing("read", &staging)?.path();
+            let lock = dir.join("lock");
+            if !lock.exists()
+                || try_hold(&lock, FlockOperation::NonBlockingLockExclusive)?.is_some()
+            {
+                fs::remove_dir_all(&dir).doing("remove", &dir)?;
+            }
+        }
+        self.sweep_layers()?;
+        self.sweep_roots()
+    }
+}
+
+impl Staging {
+    /// The store it is for.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A path that is not used yet.
+    pub(super) fn fresh(&self) -> PathBuf {
+        self.dir.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// A blob to be written.
+    pub(super) fn spool(&self) -> Result<Spool> {
+        let path = self.fresh();
+        Spool::create(&path).doing("make", &path)
+    }
+
+    /// A small blob.
+    pub(super) fn blob(&self, bytes: &[u8]) -> Result<Spooled> {
+        let (path, digest, size) = (self.fresh(), digest_of(bytes), bytes.len() as u64);
+        fs::write(&path, bytes).doing("write", &path)?;
+        Ok(Spooled { path, digest, size })
+    }
+
+    /// Puts blobs where they belong, to stay: each is on the disk before it has its name. The caller
+    /// has the lock.
+    pub(super) fn keep(&self, blobs: &[Spooled]) -> Result<()> {
+        for blob in blobs {
+            let to = self.store.blob(&blob.digest);
+            if to.exists() || !blob.path.exists() {
+                continue;
+            }
+            fs::rename(&blob.path, &to).doing("keep", &to)?;
+        }
+        let dir = self.store.path("blobs/sha256");
+        sync_dir(&dir).doing("sync", &dir)
+    }
+
+    /// Makes the bytes of blobs last. To be called before [`keep`](Self::keep), without the lock.
+    pub(super) fn sync(&self, blobs: &[Spooled]) -> Result<()> {
+        for blob in blobs {
+            if !self.store.blob(&blob.digest).exists() {
+                let sync = || File::open(&blob.path)?.sync_all();
+                sync().doing("sync", &blob.path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept when the store is opened next.
+        drop(fs::remove_dir_all(&self.dir));
+    }
+}
+
+/// Copies all of `input` to `spool`.
+pub(super) fn fill(spool: &mut Spool, input: &mut impl Read, what: &str) -> Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let got = match input.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            done => {
+                done.map_err(|source| ImageError::Io { doing: format!("read {what}"), source })?
+            }
+        };
+        let stored = spool.write_all(&buffer[..got]);
+        stored.map_err(|source| ImageError::Io { doing: format!("store {what}"), source })?;
+    }
+}
+
+/// Refuses content that is not what its digest says.
+pub(super) fn check(what: &str, found: &Digest, wanted: &Digest) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    let (what, found, wanted) = (what.to_owned(), found.clone(), wanted.clone());
+    Err(ImageError::WrongDigest { what, found, wanted })
+}
+
+/// Removes a directory with all in it; fine if it is not there.
+pub(super) fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.doing("remove", dir),
+    }
+}
