@@ -159,6 +159,9 @@ pub struct NetdState {
     pub dns: DnsTable,
     /// The host ports to hold, so that nobody else takes them.
     pub ports: std::collections::BTreeSet<HeldPort>,
+    /// Who answers at the published ports. The kernel brings IPv4 connections there by itself; netd
+    /// carries those that arrive by IPv6, from clients elsewhere or from `[::1]`.
+    pub forwards: Vec<Publication>,
 }
 
 /// A host port that orca holds.
