@@ -25,6 +25,7 @@ use crate::engine::linux::{Hands, LinuxHost};
 use crate::engine::{self, Engine};
 use crate::image;
 use crate::model::Instance;
+use crate::netd;
 use crate::network::Networks;
 use crate::runtime::Runtime;
 use crate::store::Store;
@@ -70,7 +71,7 @@ pub enum DaemonError {
     Network(#[from] crate::network::NetworkError),
     /// Names and ports.
     #[error("cannot start the network helper")]
-    Netd(#[from] crate::netd::NetdError),
+    Netd(#[from] crate::netd::Error),
     /// The socket was closed, or signals cannot be received.
     #[error("cannot serve")]
     Serve(#[source] io::Error),
@@ -146,7 +147,7 @@ async fn hands(instance: &Instance) -> Result<Hands, DaemonError> {
         volumes: Volumes::open(&instance.root)?,
         networks: Networks::open(instance).await?,
         runtime: Runtime::open(instance).await?,
-        netd: crate::netd::Client::connect_or_start(instance, Path::new(SELF)).await?,
+        netd: Arc::new(netd::Client::connect_or_start(instance, Path::new(SELF)).await?),
     })
 }
 

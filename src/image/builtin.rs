@@ -21,6 +21,15 @@ use crate::model::{Digest, ImageConfig};
 /// What is called `orca` in a stack.
 const NAME: &str = "orca/builtin:latest";
 
+/// What a stack writes to mean the built-in image, which is made when it is first asked for.
+pub const BUILTIN: &str = "orca/builtin";
+
+/// Whether `reference` means the built-in image.
+pub fn is_builtin(reference: &str) -> bool {
+    let named = |name: &str| name.parse::<Reference>().ok();
+    reference == Store::BUILTIN || named(reference).is_some_and(|r| Some(r) == named(NAME))
+}
+
 /// Which program the image was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Made {

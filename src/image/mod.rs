@@ -27,6 +27,7 @@ mod testing;
 mod tests;
 mod unpack;
 
+pub use builtin::{BUILTIN, is_builtin};
 pub use config::HistoryEntry;
 pub use error::ImageError;
 pub use limits::Limits;

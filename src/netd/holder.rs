@@ -20,7 +20,7 @@ const TCP_LISTEN: u8 = 0x0a;
 const UDP_UNCONNECTED: u8 = 0x07;
 
 /// Who holds `address`: `nginx (pid 812)`. `None` if it is not to be seen.
-pub(super) fn holder(protocol: Protocol, address: SocketAddr) -> Option<String> {
+pub fn holder(protocol: Protocol, address: SocketAddr) -> Option<String> {
     let files = match protocol {
         Protocol::Tcp => ["tcp", "tcp6"],
         Protocol::Udp => ["udp", "udp6"],

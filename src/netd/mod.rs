@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 pub use client::Client;
 pub use error::{Error, Result};
+pub use holder::holder;
 pub use main::main;
 
 use crate::model::Instance;

@@ -1,5 +1,6 @@
 //! The daemon's answers to its callers.
 
+mod chunks;
 mod containers;
 mod images;
 mod stacks;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use super::{Daemon, blocking};
@@ -263,7 +263,8 @@ fn check_ports(agreed: &Agreed, project: &Project) -> Answer<()> {
             continue;
         }
         if let Err(error) = bind(port, first) {
-            let holder = crate::netd::holder(port.protocol, first)
+            let address = SocketAddr::new(address(port), first);
+            let holder = crate::netd::holder(port.protocol, address)
                 .map_or_else(|| error.to_string(), |holder| format!("it is in use by {holder}"));
             let message = format!(
                 "service {service}: cannot publish port {first}/{}: {holder}",
@@ -284,11 +285,15 @@ fn published(stack: &Stack) -> Vec<(Option<IpAddr>, u16, Protocol)> {
 }
 
 fn bind(port: &Port, number: u16) -> io::Result<()> {
-    let address = (port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), number);
+    let address = SocketAddr::new(address(port), number);
     match port.protocol {
         Protocol::Tcp => TcpListener::bind(address).map(drop),
         Protocol::Udp => UdpSocket::bind(address).map(drop),
         // There is no socket for it in the standard library; the kernel's rules do not need one.
         Protocol::Sctp => Ok(()),
     }
+}
+
+fn address(port: &Port) -> IpAddr {
+    port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }

@@ -50,7 +50,7 @@ pub struct Hands {
     /// Volumes.
     pub volumes: Volumes,
     /// Names and held ports.
-    pub netd: crate::netd::Client,
+    pub netd: Arc<crate::netd::Client>,
 }
 
 /// This machine.

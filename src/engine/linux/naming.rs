@@ -64,6 +64,7 @@ impl Naming {
     /// Answers questions for as long as the host is there.
     pub(super) fn spawn(&self, host: &Arc<LinuxHost>) {
         tokio::spawn(answer(Arc::downgrade(host), self.asked.subscribe()));
+        tokio::spawn(revive(Arc::downgrade(host)));
     }
 }
 
@@ -93,6 +94,20 @@ async fn answer(host: Weak<LinuxHost>, mut asked: watch::Receiver<u64>) {
             host.naming.done.send_replace(question);
             break;
         }
+    }
+}
+
+/// Brings the helper back when it ends: whatever is put to it starts it again.
+async fn revive(host: Weak<LinuxHost>) {
+    loop {
+        let Some(netd) = host.upgrade().map(|host| Arc::clone(&host.hands.netd)) else { return };
+        netd.gone().await;
+        sleep(RETRY_WAIT).await;
+        let Some(host) = host.upgrade() else { return };
+        if let Err(error) = netd.get().await {
+            warn!(error = &error as &dyn std::error::Error, "the network helper is gone");
+        }
+        host.naming.ask();
     }
 }
 
