@@ -5,5 +5,6 @@
 #![expect(unsafe_code, reason = "this is the one room that talks to the kernel without a net")]
 
 pub mod clock;
+pub mod netlink;
 pub mod netns;
 pub mod process;
