@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod netlink;
 pub mod netns;
 pub mod port;
 pub mod process;
