@@ -71,7 +71,7 @@ pub enum DaemonError {
     Network(#[from] crate::network::NetworkError),
     /// Names and ports.
     #[error("cannot start the network helper")]
-    Netd(#[from] crate::netd::Error),
+    Netd(#[from] crate::netd::NetdError),
     /// The socket was closed, or signals cannot be received.
     #[error("cannot serve")]
     Serve(#[source] io::Error),

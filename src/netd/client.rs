@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::protocol::{Frame, Status, VERSION, Verb};
-use super::{Error, Paths, Result, log};
+use super::{NetdError, Paths, Result, log};
 use crate::model::{Instance, NetdReport, NetdState};
 use crate::sys::process::spawn_detached;
 
@@ -56,7 +56,7 @@ impl Client {
     /// If it cannot be started, or does not take the state. What it cannot hold is no error, but in
     /// the report.
     pub async fn put(&self, state: &NetdState) -> Result<NetdReport> {
-        let body = serde_json::to_vec(state).map_err(|e| Error::Nonsense(e.to_string()))?;
+        let body = serde_json::to_vec(state).map_err(|e| NetdError::Nonsense(e.to_string()))?;
         self.call(&Frame::new(Verb::Put as u16, body)).await
     }
 
@@ -89,7 +89,7 @@ impl Client {
         for path in [paths.socket, paths.state, paths.lock, paths.log] {
             match std::fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::File { path, source });
+                    return Err(NetdError::File { path, source });
                 }
                 _ => {}
             }
@@ -107,7 +107,7 @@ impl Client {
                     *line = Some(stream);
                     return Ok(report);
                 }
-                Err(Error::Talk(_) | Error::OtherVersion { .. }) => {}
+                Err(NetdError::Talk(_) | NetdError::OtherVersion { .. }) => {}
                 Err(error) => {
                     *line = Some(stream);
                     return Err(error);
@@ -126,12 +126,12 @@ impl Client {
         if let Ok(mut stream) = UnixStream::connect(&paths.socket).await {
             match exchange(&mut stream, &Frame::new(Verb::Get as u16, Vec::new())).await {
                 Ok(_) => return Ok(stream),
-                Err(Error::OtherVersion { .. }) => {
+                Err(NetdError::OtherVersion { .. }) => {
                     drop(stream);
                     end(&paths, Verb::Stop).await?;
                 }
                 // It is ending just now.
-                Err(Error::Talk(_)) => {}
+                Err(NetdError::Talk(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -147,7 +147,7 @@ impl Client {
                     return Ok(stream);
                 }
                 if Instant::now() > deadline {
-                    return Err(Error::NotStarting { log: paths.log.clone() });
+                    return Err(NetdError::NotStarting { log: paths.log.clone() });
                 }
                 sleep(LOOK).await;
             }
@@ -157,15 +157,15 @@ impl Client {
                 return Ok(stream);
             }
         }
-        Err(Error::NotStarting { log: paths.log.clone() })
+        Err(NetdError::NotStarting { log: paths.log.clone() })
     }
 
     /// Starts a helper. The flag tells when it has ended.
     fn spawn(&self, paths: &Paths) -> Result<Arc<AtomicBool>> {
-        let file = |source| Error::File { path: paths.log.clone(), source };
+        let file = |source| NetdError::File { path: paths.log.clone(), source };
         std::fs::create_dir_all(&paths.run).map_err(file)?;
         let log = log::open(&paths.log).map_err(file)?;
-        let spawn = |source| Error::Spawn { program: self.exe.clone(), source };
+        let spawn = |source| NetdError::Spawn { program: self.exe.clone(), source };
         let Instance { root, run } = &self.instance;
         let arguments = [
             "--root".as_ref(),
@@ -196,16 +196,16 @@ async fn exchange(stream: &mut UnixStream, request: &Frame) -> Result<NetdReport
         Frame::read(stream).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     };
     let answered = timeout(ANSWER, talk).await.map_err(io::Error::from).and_then(|done| done);
-    let reply = answered.map_err(Error::Talk)?;
+    let reply = answered.map_err(NetdError::Talk)?;
     match Status::of(reply.code) {
         Some(Status::Report) if reply.version == VERSION => {
-            serde_json::from_slice(&reply.body).map_err(|e| Error::Nonsense(e.to_string()))
+            serde_json::from_slice(&reply.body).map_err(|e| NetdError::Nonsense(e.to_string()))
         }
         Some(Status::Refused) => {
-            Err(Error::Refused(String::from_utf8_lossy(&reply.body).into_owned()))
+            Err(NetdError::Refused(String::from_utf8_lossy(&reply.body).into_owned()))
         }
-        Some(_) => Err(Error::OtherVersion { theirs: reply.version, ours: VERSION }),
-        None => Err(Error::Nonsense(format!("there is no status {}", reply.code))),
+        Some(_) => Err(NetdError::OtherVersion { theirs: reply.version, ours: VERSION }),
+        None => Err(NetdError::Nonsense(format!("there is no status {}", reply.code))),
     }
 }
 
@@ -221,6 +221,6 @@ async fn end(paths: &Paths, verb: Verb) -> Result<()> {
     match told.await {
         // A line that breaks is what we want.
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::Talk(io::ErrorKind::TimedOut.into())),
+        Err(_) => Err(NetdError::Talk(io::ErrorKind::TimedOut.into())),
     }
 }

@@ -3,13 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
-/// A result with [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+/// A result with [`NetdError`].
+pub type Result<T> = std::result::Result<T, NetdError>;
 
 /// Why the network helper did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum NetdError {
     /// A file of it cannot be used.
     #[error("cannot use {}", path.display())]
     File {

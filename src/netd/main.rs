@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::listen::{End, Shared, bind, serve};
 use super::state::{InForce, restore};
-use super::{Error, Paths, Result, log};
+use super::{NetdError, Paths, Result, log};
 use crate::model::Instance;
 
 /// The host's list of name servers.
@@ -39,7 +39,7 @@ pub fn main(instance: &Instance) -> ExitCode {
 fn run(paths: &Paths) -> Result<()> {
     let file = |path: &Path| {
         let path = path.to_owned();
-        move |source| Error::File { path, source }
+        move |source| NetdError::File { path, source }
     };
     fs::create_dir_all(&paths.run).map_err(file(&paths.run))?;
     log::start(log::open(&paths.log).map_err(file(&paths.log))?);
@@ -52,7 +52,7 @@ fn run(paths: &Paths) -> Result<()> {
         .max_blocking_threads(MAX_BLOCKING)
         .enable_all()
         .build()
-        .map_err(Error::Talk)?;
+        .map_err(NetdError::Talk)?;
     let end = runtime.block_on(work(paths)).map_err(file(&paths.socket))?;
     leave(paths, end);
     tracing::info!(?end, "the network helper ends");

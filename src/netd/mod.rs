@@ -20,7 +20,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use client::Client;
-pub use error::{Error, Result};
+pub use error::{NetdError, Result};
 pub use holder::holder;
 pub use main::main;
 

@@ -296,7 +296,7 @@ fn a_port_can_be_held_for_udp_and_sctp() {
                     assert_eq!(second.kind(), ErrorKind::AddrInUse, "{kind:?}");
                 }
                 Err(error) => {
-                    assert_eq!((kind, error.kind()), (Kind::Sctp, ErrorKind::Unsupported))
+                    assert_eq!((kind, error.kind()), (Kind::Sctp, ErrorKind::Unsupported));
                 }
             }
         }
