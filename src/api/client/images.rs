@@ -19,7 +19,6 @@ impl Client {
     /// Loads an archive of images.
     pub async fn load_images(&self, archive: Chunks) -> Reply<Vec<LoadedImage>> {
         let (chunks, broken) = whole(archive);
-        let chunks = chunks.map(|data| proto::Chunk { data });
         let mut images = self.images();
         let reply = sent(images.load(chunks), broken).await?;
         Ok(reply.try_into()?)
@@ -33,7 +32,8 @@ impl Client {
     ) -> Reply<Vec<LoadedImage>> {
         let (chunks, broken) = whole(archive);
         let header = proto::ImportRequest { request: Some(Import::Header(header.into())) };
-        let chunks = chunks.map(|data| proto::ImportRequest { request: Some(Import::Data(data)) });
+        let chunks =
+            chunks.map(|chunk| proto::ImportRequest { request: Some(Import::Chunk(chunk)) });
         let mut images = self.images();
         let messages = stream::once(std::future::ready(header)).chain(chunks);
         let reply = sent(images.import(messages), broken).await?;
@@ -81,11 +81,11 @@ impl Client {
     }
 }
 
-/// The chunks up to the first error. After an error the stream never ends, so that the daemon does
-/// not take what it has for the whole; the error itself arrives in the second part.
+/// The chunks up to the first error, then the sign that they are all. After an error the stream
+/// never ends; the error itself arrives in the second part.
 fn whole(
     chunks: Chunks,
-) -> (impl Stream<Item = Vec<u8>> + Send + 'static, oneshot::Receiver<io::Error>) {
+) -> (impl Stream<Item = proto::Chunk> + Send + 'static, oneshot::Receiver<io::Error>) {
     let (breaks, broken) = oneshot::channel();
     let mut breaks = Some(breaks);
     let stream = ReceiverStream::new(chunks).then(move |chunk| {
@@ -97,12 +97,13 @@ fn whole(
         });
         async move {
             match chunk {
-                Ok(bytes) => bytes,
+                Ok(data) => proto::Chunk { data, last: false },
                 Err(()) => std::future::pending().await,
             }
         }
     });
-    (stream, broken)
+    let end = proto::Chunk { data: Vec::new(), last: true };
+    (stream.chain(stream::once(std::future::ready(end))), broken)
 }
 
 /// The reply to a call, unless what it sends breaks first: then the call is given up.

@@ -28,7 +28,8 @@ use crate::model::{ContainerId, TaskId};
 pub type Answer<T> = Result<T, ControlError>;
 
 /// The daemon, as the server sees it. Every method may be called at any time and from many callers
-/// at once.
+/// at once. A call is dropped at its next `await` when its caller goes away: what must be finished
+/// once begun belongs into a task of its own.
 #[async_trait]
 pub trait Control: Send + Sync + 'static {
     /// The latest pass of the engine. Status, lists of networks and the selection of containers are

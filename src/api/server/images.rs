@@ -24,7 +24,7 @@ impl Images for Service {
         &self,
         request: Request<Streaming<proto::Chunk>>,
     ) -> Result<Response<proto::LoadReply>, Status> {
-        let chunks = received(request.into_inner(), |chunk| Ok(chunk.data));
+        let chunks = received(request.into_inner(), Some);
         let images = self.control.load_images(chunks).await.map_err(|error| status_of(&error))?;
         Ok(Response::new(images.into()))
     }
@@ -41,8 +41,8 @@ impl Images for Service {
         };
         let header = ImportImage::try_from(header)?;
         let chunks = received(requests, |message| match message.request {
-            Some(Import::Data(data)) => Ok(data),
-            _ => Err(io::Error::other("a second header in the data")),
+            Some(Import::Chunk(chunk)) => Some(chunk),
+            _ => None,
         });
         let image = self.control.import_image(header, chunks).await;
         let image = image.map_err(|error| status_of(&error))?;
@@ -58,7 +58,7 @@ impl Images for Service {
         let chunks = self.control.save_images(request.into_inner().into()).await;
         let chunks = ReceiverStream::new(chunks.map_err(|error| status_of(&error))?);
         let chunks = chunks.map(|chunk| match chunk {
-            Ok(data) => Ok(proto::Chunk { data }),
+            Ok(data) => Ok(proto::Chunk { data, last: false }),
             Err(error) => {
                 let message = format!("cannot read the images: {error}");
                 Err(status_of(&ControlError::internal(message)))
@@ -112,20 +112,20 @@ impl Images for Service {
 /// The bytes that a caller sends, for a reader that may be slower or end early.
 fn received<M: Send + 'static>(
     mut messages: Streaming<M>,
-    bytes: impl Fn(M) -> io::Result<Vec<u8>> + Send + 'static,
+    chunk_of: impl Fn(M) -> Option<proto::Chunk> + Send + 'static,
 ) -> Chunks {
     let (sender, chunks) = mpsc::channel(CHUNKS);
     tokio::spawn(async move {
         loop {
-            let chunk = match messages.message().await {
-                Ok(Some(message)) => bytes(message),
-                Ok(None) => return,
-                Err(status) => {
-                    Err(io::Error::other(format!("the sender went away: {}", status.message())))
-                }
+            // A caller that goes away looks like one that has said all: only `last` is the end.
+            let message = messages.message().await.unwrap_or_default();
+            let Some(chunk) = message.and_then(&chunk_of) else {
+                let broken = io::Error::other("the data broke off");
+                // The reader may have failed for a reason of its own.
+                let _over = sender.send(Err(broken)).await.is_err();
+                return;
             };
-            let last = chunk.is_err();
-            if sender.send(chunk).await.is_err() || last {
+            if sender.send(Ok(chunk.data)).await.is_err() || chunk.last {
                 return;
             }
         }
