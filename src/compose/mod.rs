@@ -1,3 +1,38 @@
 //! From text to [`crate::model::Project`]: the compose file format, with the place of every error.
 //!
 //! Pure but for reading the files it is pointed at. Knows nothing of what runs.
+
+mod canonical;
+mod consistency;
+mod decode;
+mod diagnostic;
+mod dotenv;
+mod envfiles;
+mod extends;
+mod find;
+mod finish;
+mod include;
+mod interpolate;
+mod load;
+mod loaded;
+mod merge;
+mod normalise;
+mod options;
+mod paths;
+mod reset;
+mod rules;
+mod schema;
+mod select;
+mod suggest;
+mod template;
+mod tree;
+mod unique;
+mod value;
+
+pub use diagnostic::{Diagnostic, Errors, Place, Related, Severity};
+pub use loaded::{Loaded, load};
+pub use options::{FileArg, LoadOptions};
+pub use template::Variable;
+
+#[cfg(test)]
+mod tests;
