@@ -183,10 +183,5 @@ fn show(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
     let (first, last) = (times[0], times[times.len() - 1]);
-    println!(
-        "{what:<44} {:>10} {:>10} {:>10}",
-        ms(first),
-        ms(times[times.len() / 2]),
-        ms(last)
-    );
+    println!("{what:<44} {:>10} {:>10} {:>10}", ms(first), ms(times[times.len() / 2]), ms(last));
 }

@@ -155,7 +155,8 @@ async fn hands(instance: &Instance) -> Result<Hands, DaemonError> {
 /// ends.
 fn lock(path: &Path) -> Result<nix::fcntl::Flock<File>, DaemonError> {
     let prepare = |source| DaemonError::Prepare { path: path.to_owned(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(prepare)?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(path).map_err(prepare)?;
     nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
         .map_err(|(_, _)| DaemonError::Running(path.parent().unwrap_or(path).to_owned()))
 }

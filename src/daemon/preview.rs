@@ -67,9 +67,7 @@ fn imagine(observed: &mut Observed, step: &Step, now: Boottime) {
                 paused: false,
             };
             let id = start.container.id.clone();
-            observed
-                .containers
-                .insert(start.attempt, ObservedContainer { id, phase, busy: false });
+            observed.containers.insert(start.attempt, ObservedContainer { id, phase, busy: false });
         }
         Step::Stop { attempt, .. } => {
             if let Some(container) = observed.containers.get_mut(attempt) {

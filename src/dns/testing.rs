@@ -72,7 +72,9 @@ pub(crate) fn sandbox(netns: &Path, names: &[(&str, &[&str])]) -> DnsSandbox {
     let addresses = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
     DnsSandbox {
         netns: netns.to_owned(),
-        names: names.iter().map(|(name, list)| ((*name).to_owned(), addresses(list))).collect(),
+        names: Arc::new(
+            names.iter().map(|(name, list)| ((*name).to_owned(), addresses(list))).collect(),
+        ),
         forward: true,
         ..DnsSandbox::default()
     }

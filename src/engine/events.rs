@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use tokio::sync::broadcast;
 
 use super::Event;
-use crate::model::{Agreed, AttemptId, Exit, Health, Observed, ObservedContainer, Phase, Timestamp};
+use crate::model::{
+    Agreed, AttemptId, Exit, Health, Observed, ObservedContainer, Phase, Timestamp,
+};
 
 /// Sends an event for each difference between `before` and `after`.
 pub(super) fn tell(
@@ -141,7 +143,11 @@ mod tests {
 
     #[test]
     fn a_container_that_came_and_went_between_two_looks_is_told_whole() {
-        check(None, Phase::Exited(Exit { code: 3, ..Exit::default() }), &["create", "start", "die"]);
+        check(
+            None,
+            Phase::Exited(Exit { code: 3, ..Exit::default() }),
+            &["create", "start", "die"],
+        );
     }
 
     #[test]
@@ -152,7 +158,11 @@ mod tests {
 
     #[test]
     fn health_is_told_when_it_changes() {
-        check(Some(running(Health::Starting)), running(Health::Healthy), &["health_status: healthy"]);
+        check(
+            Some(running(Health::Starting)),
+            running(Health::Healthy),
+            &["health_status: healthy"],
+        );
         check(Some(running(Health::Healthy)), running(Health::Healthy), &[]);
     }
 

@@ -162,15 +162,21 @@ impl<H: Host> State<H> {
 
 /// A plan that does nothing but come back soon.
 fn wait_a_moment(plan: Plan, now: Boottime) -> Plan {
-    Plan { decisions: vec![], steps: vec![], network: plan.network, wake_at: Some(now + RETRY_WAIT) }
+    Plan {
+        decisions: vec![],
+        steps: vec![],
+        network: plan.network,
+        wake_at: Some(now + RETRY_WAIT),
+    }
 }
 
 fn not_durable() -> Problem {
     Problem {
         stack: String::new(),
         service: None,
-        message: "the disk takes no more: decisions are kept in memory only, and new stacks are refused"
-            .to_owned(),
+        message:
+            "the disk takes no more: decisions are kept in memory only, and new stacks are refused"
+                .to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -129,15 +130,18 @@ pub struct DnsSandbox {
     pub netns: PathBuf,
     /// Lower-case names without a final dot, and their addresses. A name with no addresses exists
     /// but has nobody to answer just now: NODATA, never a question to the outside.
-    pub names: BTreeMap<String, Vec<IpAddr>>,
-    /// Names for addresses (PTR), without a final dot.
-    pub reverse: BTreeMap<IpAddr, String>,
+    ///
+    /// Shared between the sandboxes that see the same: a hundred services with a hundred views of
+    /// their own would be megabytes.
+    pub names: Arc<BTreeMap<String, Vec<IpAddr>>>,
+    /// Names for addresses (PTR), without a final dot. Shared as well.
+    pub reverse: Arc<BTreeMap<IpAddr, String>>,
     /// Whether other questions are asked outside. False on internal networks.
     pub forward: bool,
     /// Servers to ask instead of the host's own (`dns:`), from inside the namespace.
     pub upstreams: Vec<IpAddr>,
     /// The networks of this instance: reverse questions for them are never asked outside.
-    pub own_networks: Vec<IpNet>,
+    pub own_networks: Arc<Vec<IpNet>>,
 }
 
 /// An address that a running container has, for display.

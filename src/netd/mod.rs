@@ -16,6 +16,7 @@ mod relay;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::path::PathBuf;
 

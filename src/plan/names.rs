@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -31,7 +32,7 @@ pub fn names(agreed: &Agreed, observed: &Observed, netns: &BTreeMap<TaskId, Path
     let look = Look::new(agreed, observed, &now);
     let networks = agreed.networks.keys().map(|name| (name.as_str(), Network::new(&look, name)));
     let networks: BTreeMap<&str, Network> = networks.collect();
-    let own_networks = own_networks(agreed);
+    let own_networks = Arc::new(own_networks(agreed));
     let mut views: BTreeMap<(&str, Vec<&str>), View> = BTreeMap::new();
     let mut table = DnsTable::default();
     for (id, path) in netns {
@@ -46,11 +47,11 @@ pub fn names(agreed: &Agreed, observed: &Observed, netns: &BTreeMap<TaskId, Path
             .or_insert_with_key(|(stack, inside)| View::new(stack, inside, &networks));
         let sandbox = DnsSandbox {
             netns: path.clone(),
-            names: with_links(view.names.clone(), service),
-            reverse: view.reverse.clone(),
+            names: with_links(&view.names, service),
+            reverse: Arc::clone(&view.reverse),
             forward: has_way_out(stack, service),
             upstreams: service.dns.clone(),
-            own_networks: own_networks.clone(),
+            own_networks: Arc::clone(&own_networks),
         };
         table.sandboxes.insert(*id, sandbox);
     }
@@ -144,8 +145,8 @@ fn ips(address: &TaskAddress) -> Vec<IpAddr> {
 
 /// What a container of a project sees in a set of networks.
 struct View {
-    names: BTreeMap<String, Vec<IpAddr>>,
-    reverse: BTreeMap<IpAddr, String>,
+    names: Arc<BTreeMap<String, Vec<IpAddr>>>,
+    reverse: Arc<BTreeMap<IpAddr, String>>,
 }
 
 impl View {
@@ -163,18 +164,19 @@ impl View {
         }
         others.extend(own);
         let names = others.into_iter().map(|(name, ips)| (name, ips.into_iter().collect()));
-        Self { names: names.collect(), reverse }
+        Self { names: Arc::new(names.collect()), reverse: Arc::new(reverse) }
     }
 }
 
 /// The names with a service's `links` among them: more names for services it can see.
 fn with_links(
-    mut names: BTreeMap<String, Vec<IpAddr>>,
+    seen: &Arc<BTreeMap<String, Vec<IpAddr>>>,
     service: &Service,
-) -> BTreeMap<String, Vec<IpAddr>> {
+) -> Arc<BTreeMap<String, Vec<IpAddr>>> {
+    let mut names = Arc::clone(seen);
     for (linked, alias) in &service.links {
-        if let Some(addresses) = names.get(&linked.to_lowercase()).cloned() {
-            names.insert(alias.to_lowercase(), addresses);
+        if let Some(addresses) = seen.get(&linked.to_lowercase()) {
+            Arc::make_mut(&mut names).insert(alias.to_lowercase(), addresses.clone());
         }
     }
     names

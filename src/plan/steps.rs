@@ -53,7 +53,12 @@ fn end(look: &Look<'_>, attempt: AttemptId, container: &ObservedContainer) -> Op
     }
 }
 
-pub(super) fn stop(attempt: AttemptId, id: &ContainerId, task: Option<&Task>, reason: StopReason) -> Step {
+pub(super) fn stop(
+    attempt: AttemptId,
+    id: &ContainerId,
+    task: Option<&Task>,
+    reason: StopReason,
+) -> Step {
     let default = Task { stop_grace: Duration::from_secs(10), ..Task::default() };
     let task = task.unwrap_or(&default);
     let signal = match task.stop_signal.as_str() {

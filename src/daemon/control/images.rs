@@ -18,7 +18,8 @@ impl Daemon {
         let images = self.hands().images.clone();
         blocking(move || {
             let loaded = images.load(&mut Arriving::new(archive)).map_err(refused)?;
-            let image = |image: image::Loaded| LoadedImage { id: image.id, references: image.references };
+            let image =
+                |image: image::Loaded| LoadedImage { id: image.id, references: image.references };
             Ok(loaded.into_iter().map(image).collect())
         })
         .await
@@ -182,7 +183,9 @@ fn history_line(entry: image::HistoryEntry) -> ImageHistory {
 /// A time as images write it (RFC 3339); `None` if it is not one.
 fn timestamp(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;
-    Some(Timestamp(std::time::Duration::try_from(time.duration_since(jiff::Timestamp::UNIX_EPOCH)).ok()?))
+    Some(Timestamp(
+        std::time::Duration::try_from(time.duration_since(jiff::Timestamp::UNIX_EPOCH)).ok()?,
+    ))
 }
 
 fn taken(removed: image::Removed) -> RemovedImages {

@@ -6,9 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use super::{Daemon, blocking};
-use crate::api::control::{
-    Answer, Applied, Apply, ControlError, Preview, Remove, Scale, Services,
-};
+use crate::api::control::{Answer, Applied, Apply, ControlError, Preview, Remove, Scale, Services};
 use crate::daemon::{SELF, preview};
 use crate::image::{self, BUILTIN};
 use crate::model::{
@@ -119,9 +117,8 @@ impl Daemon {
             Ok(project)
         })
         .await?;
-        let revision = |service: &String| {
-            (service.clone(), plan::revision(&project, service, &images))
-        };
+        let revision =
+            |service: &String| (service.clone(), plan::revision(&project, service, &images));
         let revisions = project.services.keys().map(revision).collect();
         let mut nonces = earlier.map(|stack| stack.nonces.clone()).unwrap_or_default();
         for service in recreate {
@@ -160,7 +157,9 @@ impl Daemon {
                     Some(image) => {
                         found.insert(reference, image);
                     }
-                    None => missing.push(format!("service {service}: there is no image {reference}")),
+                    None => {
+                        missing.push(format!("service {service}: there is no image {reference}"))
+                    }
                 }
             }
             if missing.is_empty() {
@@ -203,8 +202,9 @@ fn pin(images: &image::Store, reference: &str) -> Answer<Option<PinnedImage>> {
         Some(images.builtin(Path::new(SELF)).map_err(super::internal)?)
     } else {
         images.resolve(reference).map_err(|error| {
-            ControlError::caused_by(crate::api::control::ErrorKind::InvalidInput, &error)
-                .with_hint(format!("an image is named like nginx:1.27, or {BUILTIN} for orca itself"))
+            ControlError::caused_by(crate::api::control::ErrorKind::InvalidInput, &error).with_hint(
+                format!("an image is named like nginx:1.27, or {BUILTIN} for orca itself"),
+            )
         })?
     };
     Ok(image.map(|image| PinnedImage { id: image.id, config: image.config }))
@@ -228,7 +228,9 @@ fn read_files(project: &mut Project) -> Answer<()> {
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let size = std::fs::metadata(path)?.len();
     if size > FILE_MAX {
-        return Err(io::Error::other(format!("it has {size} bytes, and at most {FILE_MAX} can be kept")));
+        return Err(io::Error::other(format!(
+            "it has {size} bytes, and at most {FILE_MAX} can be kept"
+        )));
     }
     std::fs::read(path)
 }
@@ -254,9 +256,11 @@ fn check_binds(project: &Project) -> Answer<()> {
 /// already are its own.
 fn check_ports(agreed: &Agreed, project: &Project) -> Answer<()> {
     let held = agreed.stacks.get(&project.name).map(published).unwrap_or_default();
-    for (service, port) in project.services.iter().flat_map(|(name, service)| {
-        service.ports.iter().map(move |port| (name, port))
-    }) {
+    for (service, port) in project
+        .services
+        .iter()
+        .flat_map(|(name, service)| service.ports.iter().map(move |port| (name, port)))
+    {
         let Some((first, last)) = port.published else { continue };
         let key = (port.host_ip, first, port.protocol);
         if first != last || held.contains(&key) {

@@ -2,9 +2,7 @@
 
 use super::system::size;
 use super::{Daemon, blocking};
-use crate::api::control::{
-    Answer, ControlError, ErrorKind, RemovedVolumes, VolumeSummary,
-};
+use crate::api::control::{Answer, ControlError, ErrorKind, RemovedVolumes, VolumeSummary};
 use crate::model::{Agreed, MountSource};
 use crate::volume::VolumeError;
 

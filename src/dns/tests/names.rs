@@ -1,5 +1,7 @@
 //! What names mean, by the pure function alone.
 
+use std::sync::Arc;
+
 use hickory_proto::rr::{Name, RecordType};
 
 use crate::dns::{Answer, Question, answer};
@@ -8,23 +10,30 @@ use crate::model::DnsSandbox;
 fn shop() -> DnsSandbox {
     let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     DnsSandbox {
-        names: [
-            ("web", list(&["10.210.0.2", "10.210.0.3"])),
-            ("web.shop", list(&["10.210.0.2", "10.210.0.3"])),
-            ("dual", list(&["10.210.0.4", "fd00::4"])),
-            ("six", list(&["fd00::6"])),
-            ("api.example.com", list(&["10.210.0.5"])),
-            ("resting", list(&[])),
-        ]
-        .map(|(name, addresses)| (name.to_owned(), addresses))
-        .into(),
-        reverse: [
-            ("10.210.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned()),
-            ("fd00::4".parse().unwrap(), "shop-dual-1.shop_default".to_owned()),
-        ]
-        .into(),
+        names: Arc::new(
+            [
+                ("web", list(&["10.210.0.2", "10.210.0.3"])),
+                ("web.shop", list(&["10.210.0.2", "10.210.0.3"])),
+                ("dual", list(&["10.210.0.4", "fd00::4"])),
+                ("six", list(&["fd00::6"])),
+                ("api.example.com", list(&["10.210.0.5"])),
+                ("resting", list(&[])),
+            ]
+            .map(|(name, addresses)| (name.to_owned(), addresses))
+            .into(),
+        ),
+        reverse: Arc::new(
+            [
+                ("10.210.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned()),
+                ("fd00::4".parse().unwrap(), "shop-dual-1.shop_default".to_owned()),
+            ]
+            .into(),
+        ),
         forward: true,
-        own_networks: vec!["10.210.0.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()],
+        own_networks: Arc::new(vec![
+            "10.210.0.0/24".parse().unwrap(),
+            "fd00::/64".parse().unwrap(),
+        ]),
         ..DnsSandbox::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 use tokio::net::UdpSocket;
@@ -48,7 +49,8 @@ fn dig_understands_the_answers() {
         let netns = new_netns(dir.path(), "one");
         let mut resolvers = resolvers();
         let mut view = sandbox(&netns, &[("Web".to_lowercase().as_str(), &["10.0.0.2"])]);
-        view.reverse.insert("10.0.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned());
+        Arc::make_mut(&mut view.reverse)
+            .insert("10.0.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned());
         assert_eq!(resolvers.put(table(&[view])).await, BTreeMap::new());
         assert_eq!(dig(&netns, "web +short").await, "10.0.0.2\n");
         assert_eq!(dig(&netns, "web +tcp +short").await, "10.0.0.2\n");
@@ -92,7 +94,7 @@ fn more_replicas_than_fit_are_cut_over_udp_and_whole_over_tcp() {
         let mut resolvers = resolvers();
         let mut view = sandbox(&netns, &[]);
         let many = (0..200).map(|n| std::net::Ipv4Addr::new(10, 0, 0, n).into()).collect();
-        view.names.insert("db".to_owned(), many);
+        Arc::make_mut(&mut view.names).insert("db".to_owned(), many);
         resolvers.put(table(&[view])).await;
         let plain = exchange(&netns, &question(1, "db", RecordType::A)).await.unwrap();
         assert!(plain.len() <= 512, "{}", plain.len());

@@ -89,7 +89,8 @@ fn resolv(wanted: &Resolv, host: &str) -> String {
         wanted.nameservers.clone()
     };
     for address in nameservers {
-        let _: Result<(), std::fmt::Error> = writeln!(text, "nameserver {}", IpAddr::to_string(&address));
+        let _: Result<(), std::fmt::Error> =
+            writeln!(text, "nameserver {}", IpAddr::to_string(&address));
     }
     let search: Vec<String> = match &wanted.search {
         Some(search) => search.clone(),
@@ -116,7 +117,8 @@ fn host_words<'a>(host: &'a str, keyword: &'a str) -> impl Iterator<Item = &'a s
 mod tests {
     use super::*;
 
-    const HOST: &str = "# made by hand\nnameserver 192.0.2.1\nsearch example.org lan\noptions edns0\n";
+    const HOST: &str =
+        "# made by hand\nnameserver 192.0.2.1\nsearch example.org lan\noptions edns0\n";
 
     #[test]
     fn a_container_with_no_wishes_has_the_hosts_settings() {

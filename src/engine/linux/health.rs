@@ -259,7 +259,10 @@ mod tests {
     #[test]
     fn failures_in_a_row_make_a_container_unhealthy() {
         assert_eq!(after(&mut record(2, Duration::ZERO), &[(false, 1)]), Health::Starting);
-        assert_eq!(after(&mut record(2, Duration::ZERO), &[(false, 1), (false, 2)]), Health::Unhealthy);
+        assert_eq!(
+            after(&mut record(2, Duration::ZERO), &[(false, 1), (false, 2)]),
+            Health::Unhealthy
+        );
     }
 
     #[test]
@@ -281,7 +284,10 @@ mod tests {
 
     #[test]
     fn an_unhealthy_container_can_become_healthy_again() {
-        assert_eq!(after(&mut record(1, Duration::ZERO), &[(false, 1), (true, 2)]), Health::Healthy);
+        assert_eq!(
+            after(&mut record(1, Duration::ZERO), &[(false, 1), (true, 2)]),
+            Health::Healthy
+        );
     }
 
     #[test]

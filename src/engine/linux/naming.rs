@@ -29,11 +29,7 @@ pub(super) struct Naming {
 
 impl Naming {
     pub(super) fn new() -> Self {
-        Self {
-            asked: watch::Sender::new(0),
-            done: watch::Sender::new(0),
-            report: Mutex::default(),
-        }
+        Self { asked: watch::Sender::new(0), done: watch::Sender::new(0), report: Mutex::default() }
     }
 
     /// Asks for a new table, and does not wait for it.
@@ -57,7 +53,8 @@ impl Naming {
     /// The ports that others have, and who.
     pub(super) fn refused(&self) -> BTreeMap<(Protocol, u16), String> {
         let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = |(port, holder): &(HeldPort, String)| ((port.protocol, port.port), holder.clone());
+        let taken =
+            |(port, holder): &(HeldPort, String)| ((port.protocol, port.port), holder.clone());
         report.refused.iter().map(taken).collect()
     }
 

@@ -68,7 +68,12 @@ impl Operations {
     }
 
     /// The operation on `subject` has failed. Returns how long to wait before it is tried again.
-    pub(super) fn failed(&mut self, subject: &Subject, now: Boottime, problem: Problem) -> Duration {
+    pub(super) fn failed(
+        &mut self,
+        subject: &Subject,
+        now: Boottime,
+        problem: Problem,
+    ) -> Duration {
         self.under_way.remove(subject);
         let count = self.failures.get(subject).map_or(0, |failure| failure.count);
         let wait = RETRY_FIRST.saturating_mul(1 << count.min(16)).min(RETRY_MAX);

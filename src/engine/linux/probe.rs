@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::health::{OUTPUT_MAX, ProbeResult};
 use super::LinuxHost;
+use super::health::{OUTPUT_MAX, ProbeResult};
 use crate::model::{ContainerId, HealthCheck, Probe};
 use crate::runtime::{ContainerPhase, ExecRequest};
 use crate::sys::netns::in_netns;
@@ -68,7 +68,9 @@ impl LinuxHost {
             loop {
                 match exec.stdout.read(&mut buffer).await {
                     Ok(0) | Err(_) => break,
-                    Ok(n) => output.extend(&buffer[..n.min(OUTPUT_MAX - output.len().min(OUTPUT_MAX))]),
+                    Ok(n) => {
+                        output.extend(&buffer[..n.min(OUTPUT_MAX - output.len().min(OUTPUT_MAX))])
+                    }
                 }
             }
             let code = exec.wait().await.map_err(|error| error.to_string())?;
@@ -110,7 +112,10 @@ fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
 /// and `localhost` are the container itself; other names are not looked up.
 fn get(url: &str, limit: Duration) -> io::Result<String> {
     let (host, port, path) = parts(url).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, format!("cannot probe {url}: not http://host:port/path"))
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("cannot probe {url}: not http://host:port/path"),
+        )
     })?;
     let mut stream = connect(SocketAddr::from((host, port)), limit)?;
     write!(

@@ -129,10 +129,8 @@ impl LinuxHost {
             }
         }
         let directory = self.task_directory(attempt.task);
-        let mut mounts =
-            files::prepare(&directory, &container, sandbox.as_ref()).map_err(|source| {
-                StepError::Files { name: container.name.clone(), source }
-            })?;
+        let mut mounts = files::prepare(&directory, &container, sandbox.as_ref())
+            .map_err(|source| StepError::Files { name: container.name.clone(), source })?;
         mounts.extend(self.host_mounts(&container.image, &container.mounts).await?);
         let images = self.hands.images.clone();
         let (id, image) = (container.id.clone(), container.image.clone());
