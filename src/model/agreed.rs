@@ -238,8 +238,8 @@ pub enum Decision {
     ChoosePort(ChosenPort),
     /// A chosen port is not needed any more.
     DropPort(ChosenPort),
-    /// A task is made. Its id is the state's `next_task` (which then counts up); `id` repeats it so
-    /// that a plan can be read alone.
+    /// A task is made. Its id is the state's `next_task` or a later one; `next_task` then goes on
+    /// behind it.
     CreateTask {
         /// The id.
         id: TaskId,

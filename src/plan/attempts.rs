@@ -17,10 +17,12 @@ pub(super) fn decide(look: &Look<'_>) -> Decided {
         if task.want == Want::Stop || task.outcome.is_some() {
             continue;
         }
-        // A task of an old revision is not brought back: it is replaced.
-        let Some((stack, service)) = look.service(task).filter(|_| look.is_current(task)) else {
+        let Some((stack, service)) = look.service(task) else { continue };
+        // A task of an old revision is not brought back: it is replaced. Nor is one that is on its way
+        // out, and only waits for those who need it.
+        if !look.is_current(task) || !look::is_up(stack, &task.service) {
             continue;
-        };
+        }
         let this = Life { look, stack, service, id: *id, task };
         let (decision, wake_at) = this.decide();
         decided.group.extend(decision);

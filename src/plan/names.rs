@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::model::{
     Agreed, DnsSandbox, DnsTable, Health, NetworkMode, Now, Observed, Service, Stack, Task,
-    TaskAddress, TaskId,
+    TaskAddress, TaskId, Want,
 };
 
 use super::container;
@@ -129,6 +129,7 @@ impl Network {
 fn answering(look: &Look<'_>, tasks: &[(TaskId, &Task)], network: &str) -> Vec<IpAddr> {
     let running: Vec<_> = tasks
         .iter()
+        .filter(|(_, task)| task.want == Want::Run)
         .filter_map(|(id, task)| {
             let (health, _) = look.running(*id, task)?;
             let good = matches!(health, Health::None | Health::Healthy);

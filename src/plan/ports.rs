@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use crate::model::{
-    ChosenPort, Decision, Health, NetworkTable, Port, Protocol, Publication, Service, Stack,
+    ChosenPort, Decision, Health, NetworkTable, Port, Protocol, Publication, Service, Stack, Want,
 };
 
 use super::Decided;
@@ -111,6 +111,7 @@ fn backends(look: &Look<'_>, stack: &Stack, name: &str, service: &Service) -> Ve
     let mut running: Vec<_> = look
         .tasks(&stack.project.name, name)
         .iter()
+        .filter(|(_, task)| task.want == Want::Run)
         .filter_map(|(id, task)| {
             let (health, _) = look.running(*id, task)?;
             let address = order.iter().find_map(|(_, network)| task.addresses.get(*network))?;

@@ -19,12 +19,8 @@ pub(super) fn decide(look: &Look<'_>) -> Decided {
             group.push(Decision::StopTask { task: *id });
         }
     }
-    let mut making = Making {
-        look,
-        gone: gone(look),
-        addresses: Addresses::new(look),
-        next: look.agreed.next_task,
-    };
+    let mut making =
+        Making { look, gone: gone(look), addresses: Addresses::new(look), next: next_task(look) };
     for stack in look.agreed.stacks.values() {
         for (name, service) in &stack.project.services {
             if look::is_up(stack, name) {
@@ -143,6 +139,14 @@ impl<'a> Making<'a> {
             self.next += 1;
         }
     }
+}
+
+/// The id of the next task. Tasks that were made while nothing could be written, and lost with the
+/// daemon, may still be on the host: their ids are not used again.
+fn next_task(look: &Look<'_>) -> u64 {
+    let seen = look.observed.containers.keys().map(|attempt| attempt.task);
+    let seen = seen.chain(look.observed.sandboxes.iter().copied());
+    seen.map(|task| task.0.saturating_add(1)).max().unwrap_or(0).max(look.agreed.next_task)
 }
 
 /// The tasks that are to end and of which nothing is left.

@@ -101,7 +101,7 @@ fn is_converged(look: &Look<'_>, stack: &Stack, tasks: &[(TaskId, &Task)]) -> bo
     let as_wanted = |(name, service): (&String, &Service)| {
         let working = |(id, task): &(TaskId, &Task)| {
             // What failed a moment ago is given the time to show that it runs now.
-            task.fails == 0 && look.is_available(*id, task)
+            (task.fails == 0 || task.outcome.is_some()) && look.is_available(*id, task)
         };
         let wanted = if look::is_up(stack, name) { service.replicas() } else { 0 };
         let count = look.wanted(&project.name, name).filter(working).count();
@@ -133,8 +133,10 @@ fn failure(look: &Look<'_>, stack: &Stack) -> Option<String> {
 }
 
 fn task_failure(look: &Look<'_>, service: &Service, id: TaskId, task: &Task) -> Option<String> {
-    if let Some(Outcome::Failed(exit)) = &task.outcome {
-        return Some(describe(exit));
+    match &task.outcome {
+        Some(Outcome::Failed(exit)) => return Some(describe(exit)),
+        Some(Outcome::Completed(_)) => return None,
+        None => {}
     }
     if task.fails >= CRASH_LOOP {
         let last = task.last_exit.as_ref().map_or_else(String::new, describe);

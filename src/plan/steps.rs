@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    AttemptId, Boottime, ContainerId, Health, ObservedContainer, Outcome, Phase, Task, TaskId, Want,
+    AttemptId, Boottime, ContainerId, Health, ObservedContainer, Phase, Task, TaskId, Want,
 };
 
 use super::look::{self, Look};
@@ -82,7 +82,8 @@ fn is_kept(look: &Look<'_>, attempt: AttemptId, task: &Task) -> bool {
 
 /// A sandbox goes once its task will not use it any more.
 fn is_sandbox_done(look: &Look<'_>, id: TaskId) -> bool {
-    let ends = look.agreed.tasks.get(&id).is_none_or(|task| task.want == Want::Stop);
+    let over = |task: &Task| task.want == Want::Stop || task.outcome.is_some();
+    let ends = look.agreed.tasks.get(&id).is_none_or(over);
     ends && !look.is_alive(id)
 }
 
@@ -200,8 +201,9 @@ fn start(look: &Look<'_>, plan: &mut Plan) {
 fn is_to_start(look: &Look<'_>, id: TaskId, task: &Task) -> bool {
     let due = task.want == Want::Run
         && task.attempt > 0
-        && !matches!(task.outcome, Some(Outcome::Completed(_) | Outcome::Failed(_)))
-        && look.is_current(task);
+        && task.outcome.is_none()
+        && look.is_current(task)
+        && look.service(task).is_some_and(|(stack, _)| look::is_up(stack, &task.service));
     if !due {
         return false;
     }

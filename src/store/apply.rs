@@ -208,13 +208,13 @@ fn decide_one(agreed: &mut Agreed, decision: &Decision) -> Result<(), Refused> {
 }
 
 fn create_task(agreed: &mut Agreed, id: TaskId, task: &Task) -> Result<(), Refused> {
-    ensure(id.0 == agreed.next_task, || format!("the next task is t{}", agreed.next_task))?;
+    ensure(id.0 >= agreed.next_task, || format!("{id} was there before"))?;
     for (name, address) in &task.addresses {
         let stale = || Refused::Stale(format!("network {name} is gone"));
         agreed.networks.get_mut(name).ok_or_else(stale)?.last = address.v4;
     }
     agreed.tasks.insert(id, task.clone());
-    agreed.next_task = agreed.next_task.saturating_add(1);
+    agreed.next_task = id.0.saturating_add(1);
     Ok(())
 }
 
