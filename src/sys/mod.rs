@@ -5,5 +5,13 @@
 #![expect(unsafe_code, reason = "this is the one room that talks to the kernel without a net")]
 
 pub mod clock;
+pub mod clone;
+pub mod exec;
+pub mod link;
+pub mod mounts;
 pub mod netns;
 pub mod process;
+pub mod seccomp;
+pub mod seqpacket;
+pub mod signals;
+pub mod title;
