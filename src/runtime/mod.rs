@@ -8,6 +8,8 @@
 //! container (`shim/`), which makes the container's first process (`init/`), holds its output, and
 //! writes down how it ended (`record/`). A daemon that comes back finds the shims by their sockets.
 
+pub mod capabilities;
+pub mod cgroup;
 pub mod client;
 mod compile;
 mod exec;
@@ -17,6 +19,7 @@ mod plan;
 mod protocol;
 mod record;
 mod shim;
+pub mod users;
 mod wire;
 
 pub use client::*;

@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "this is the one room that talks to the kernel without a net")]
 
+pub mod bpf;
 pub mod clock;
 pub mod clone;
 pub mod exec;
