@@ -6,7 +6,10 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
+use super::cgroup::Part;
 use super::wire::{Blob, Wire, WireError, wire_struct};
+
+wire_struct!(Part { v2, controllers, path });
 
 /// Counts up with each change of the bytes below or of `protocol`. A daemon only hands plans to a
 /// launcher of the same version.
@@ -22,8 +25,8 @@ pub(super) struct StartPlan {
     pub id: String,
     /// Where the container's record is.
     pub state_dir: PathBuf,
-    /// The container's cgroup, as `cgroup::Cgroup::open` takes it.
-    pub cgroup: String,
+    /// The container's cgroup.
+    pub cgroup: Vec<Part>,
     /// Where output goes; `None` drops it.
     pub log: Option<LogPlan>,
     /// Namespaces to be made: `CLONE_NEW…`, without the cgroup namespace.
@@ -56,8 +59,24 @@ pub(super) struct StartPlan {
     pub process: ProcessPlan,
 }
 wire_struct!(StartPlan {
-    id, state_dir, cgroup, log, new_namespaces, joins, new_cgroup_namespace, loopback, hostname,
-    domainname, root, system, mounts, sysctls, tty, stdin, init, process,
+    id,
+    state_dir,
+    cgroup,
+    log,
+    new_namespaces,
+    joins,
+    new_cgroup_namespace,
+    loopback,
+    hostname,
+    domainname,
+    root,
+    system,
+    mounts,
+    sysctls,
+    tty,
+    stdin,
+    init,
+    process,
 });
 
 /// Where output goes.
@@ -258,7 +277,16 @@ pub(super) struct ProcessPlan {
     pub rlimits: Vec<(u32, (u64, u64))>,
 }
 wire_struct!(ProcessPlan {
-    args, env, cwd, make_cwd, user, groups, capabilities, no_new_privileges, seccomp, oom_score_adj,
+    args,
+    env,
+    cwd,
+    make_cwd,
+    user,
+    groups,
+    capabilities,
+    no_new_privileges,
+    seccomp,
+    oom_score_adj,
     rlimits,
 });
 

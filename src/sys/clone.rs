@@ -88,7 +88,9 @@ pub fn clone3(
     match i32::try_from(pid) {
         Ok(0) => Ok(Cloned::Child),
         // SAFETY: the kernel has just made this descriptor for us.
-        Ok(pid) if pid > 0 => Ok(Cloned::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+        Ok(pid) if pid > 0 => {
+            Ok(Cloned::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+        }
         _ => Err(io::Error::last_os_error()),
     }
 }

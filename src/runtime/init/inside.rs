@@ -36,7 +36,7 @@ pub(in crate::runtime) fn open(
     for _ in 0..32 {
         let opened =
             rustix::fs::openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve);
-        if opened != Err(Errno::AGAIN) {
+        if !matches!(opened, Err(Errno::AGAIN)) {
             return opened;
         }
     }

@@ -24,6 +24,7 @@ use crate::sys::{link, seqpacket, signals};
 
 pub(super) use console::{Stdio, Terminal, null, open as open_terminal};
 pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, NOT_FOUND, Report, plain};
+pub(super) use inside::find as find_in_root;
 pub(super) use mounts::prepare as prepare_mounts;
 pub(super) use program::{
     LIMITS, become_user, environment, find_user, limit, own_root, run as run_program, set_oom_score,
@@ -95,7 +96,7 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     let env: Vec<CString> = environment(&plan.process, &user);
     become_user(&plan.process, &user, stdio)?;
     if plan.init {
-        return Err(pid1::run(&plan.process, env, stdio.terminal, &handed.shim, single));
+        return Err(pid1::run(&plan.process, env, stdio.terminal, single));
     }
     run_program(&plan.process, env)
 }

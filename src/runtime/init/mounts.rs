@@ -19,7 +19,14 @@ use crate::sys::mounts::{self, MountChange, NO_DEV, NO_SUID, READ_ONLY};
 const PROC_MAGIC: i64 = 0x9fa0;
 /// What may be mounted over in `/proc`: files that only inform, which lxcfs and the like replace.
 const PROC_FILES: [&[u8]; 9] = [
-    b"cpuinfo", b"diskstats", b"meminfo", b"stat", b"swaps", b"uptime", b"loadavg", b"slabinfo",
+    b"cpuinfo",
+    b"diskstats",
+    b"meminfo",
+    b"stat",
+    b"swaps",
+    b"uptime",
+    b"loadavg",
+    b"slabinfo",
     b"net/dev",
 ];
 

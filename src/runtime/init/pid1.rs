@@ -1,7 +1,6 @@
 //! The small init of `init: true`: process 1 that reaps whatever ends, and hands signals on.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, WaitOptions};
 
@@ -17,10 +16,8 @@ pub(super) fn run(
     process: &ProcessPlan,
     env: Vec<std::ffi::CString>,
     terminal: bool,
-    report: &OwnedFd,
     single: &SingleThreaded,
 ) -> Failure {
-    use std::os::fd::AsRawFd as _;
     signals::block_all();
     signals::remember_children();
     match clone::fork(single).doing(|| "start the program") {
@@ -30,9 +27,8 @@ pub(super) fn run(
             Err(failure) => failure,
         },
         Ok(Forked::Parent(child)) => {
-            // The report stays open in the child until it is the program.
+            // Also the connection to the shim: it stays open in the child until that is the program.
             let _ignored = clone::close_others(&mut []);
-            let _number = report.as_raw_fd();
             // `exit_now`: nothing here may run a destructor of what the shim owns.
             clone::exit_now(watch(child).unwrap_or(255))
         }

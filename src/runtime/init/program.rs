@@ -70,8 +70,7 @@ pub(in crate::runtime) fn set_oom_score(process: &ProcessPlan) -> Result<(), Fai
     let Some(score) = process.oom_score_adj else { return Ok(()) };
     let doing = || format!("set oom_score_adj to {score}");
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty()).doing(doing)?;
+    let file = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty()).doing(doing)?;
     rustix::io::write(&file, score.to_string().as_bytes()).map(drop).doing(doing)
 }
 
@@ -127,18 +126,17 @@ fn set_identity(process: &ProcessPlan, user: &User) -> Result<(), Failure> {
     let groups = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect::<Vec<_>>();
     rustix::thread::set_thread_groups(&groups).doing(|| "set the groups")?;
     let gid = Gid::from_raw(user.gid);
-    rustix::thread::set_thread_res_gid(gid, gid, gid).doing(|| format!("become group {}", user.gid))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .doing(|| format!("become group {}", user.gid))?;
     rustix::thread::set_keep_capabilities(true).doing(|| "keep the capabilities")?;
     let uid = Uid::from_raw(user.uid);
-    rustix::thread::set_thread_res_uid(uid, uid, uid).doing(|| format!("become user {}", user.uid))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+        .doing(|| format!("become user {}", user.uid))?;
     rustix::thread::set_keep_capabilities(false).doing(|| "keep the capabilities")?;
     // What orca itself lacks cannot be given; the program has the rest.
     let held = wanted & bounded;
-    let sets = CapabilitySets {
-        effective: held,
-        permitted: held,
-        inheritable: CapabilitySet::empty(),
-    };
+    let sets =
+        CapabilitySets { effective: held, permitted: held, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).doing(|| "set the capabilities")?;
     // A change of user has taken this back: the container ends with its shim.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))

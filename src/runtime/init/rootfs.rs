@@ -38,7 +38,9 @@ pub(super) fn overlay(
             Ok(overlay)
         }
         // Before Linux 6.13 layers cannot be given as descriptors.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => by_option_string(lower, writable, stage),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            by_option_string(lower, writable, stage)
+        }
         Err(error) => Err(error).doing(|| match first_missing(lower, writable) {
             Some(path) => format!("use the layer {path:?}"),
             None => "mount the root file system".to_owned(),
@@ -66,7 +68,8 @@ fn by_descriptors(
 }
 
 /// What keeps an upper layer usable elsewhere, whatever the kernel was built with.
-const PORTABLE: [(&CStr, &CStr); 3] = [(c"index", c"off"), (c"metacopy", c"off"), (c"redirect_dir", c"off")];
+const PORTABLE: [(&CStr, &CStr); 3] =
+    [(c"index", c"off"), (c"metacopy", c"off"), (c"redirect_dir", c"off")];
 
 /// The options in one page, with each layer as `/proc/self/fd/N`: 200 layers fit however long their
 /// paths are.
@@ -105,10 +108,7 @@ fn layer_handle(path: &CStr) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-fn first_missing<'a>(
-    lower: &'a [CString],
-    writable: Option<&Writable<'a>>,
-) -> Option<&'a CStr> {
+fn first_missing<'a>(lower: &'a [CString], writable: Option<&Writable<'a>>) -> Option<&'a CStr> {
     let writable = writable.iter().flat_map(|w| [w.upper, w.work]).collect::<Vec<_>>();
     lower.iter().map(CString::as_c_str).chain(writable).find(|path| layer_handle(path).is_err())
 }

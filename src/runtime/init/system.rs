@@ -146,11 +146,8 @@ fn make_node(root: &OwnedFd, device: &DevicePlan) -> Result<(), Failure> {
 }
 
 fn sys(root: &OwnedFd, plan: &SystemPlan) -> Result<(), Failure> {
-    let read_only = if plan.privileged {
-        MountAttrFlags::empty()
-    } else {
-        MountAttrFlags::MOUNT_ATTR_RDONLY
-    };
+    let read_only =
+        if plan.privileged { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
     let sys = new_mount(c"sysfs", &[], PLAIN | read_only).doing(|| "mount /sys")?;
     let place = inside::real_dir(root, c"sys").doing(|| "use the image's /sys")?;
     attach(&sys, &place, c"").doing(|| "mount /sys")?;
@@ -171,13 +168,14 @@ fn cgroups(sys: &OwnedFd, plan: &SystemPlan) -> Result<(), Failure> {
             return attach(&tree, sys, c"fs/cgroup").doing(doing);
         }
         if parent.is_none() {
-            let made = new_mount(c"tmpfs", &[(c"mode", c"755"), (c"size", c"64k")], PLAIN)
-                .doing(doing)?;
+            let made =
+                new_mount(c"tmpfs", &[(c"mode", c"755"), (c"size", c"64k")], PLAIN).doing(doing)?;
             attach(&made, sys, c"fs/cgroup").doing(doing)?;
             parent = Some(made);
         }
         if let Some(parent) = &parent {
-            rustix::fs::mkdirat(parent, name.as_c_str(), Mode::from_raw_mode(0o755)).doing(doing)?;
+            rustix::fs::mkdirat(parent, name.as_c_str(), Mode::from_raw_mode(0o755))
+                .doing(doing)?;
             attach(&tree, parent, name).doing(doing)?;
         }
     }
@@ -251,8 +249,7 @@ pub(super) fn sysctls(
     use rustix::fs::ResolveFlags;
     for (path, value) in settings {
         let doing = || format!("set {path:?} to {value:?}");
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat2(proc, path.as_c_str(), flags, Mode::empty(), resolve)
             .doing(doing)?;

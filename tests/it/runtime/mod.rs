@@ -1,0 +1,4 @@
+//! The runtime: containers from start to end.
+
+mod bed;
+mod life;
