@@ -26,13 +26,24 @@ enum Verb {
     /// Run the network helper of an instance. The daemon starts it by itself.
     #[command(hide = true)]
     Netd,
+    /// Run the daemon.
+    Daemon,
 }
 
 /// Runs the program; its status is the process's.
 pub fn main() -> ExitCode {
+    let args = std::env::args_os().skip(1).collect::<Vec<_>>();
+    // Before anything else looks at the arguments: the launcher must stay small.
+    if let [verb, _, root, _, run] = args.as_slice()
+        && verb == "launcher"
+    {
+        let (root, run) = (root.into(), run.into());
+        return crate::runtime::launcher::main(&Instance { root, run });
+    }
     let arguments = Arguments::parse();
     let instance = Instance { root: arguments.root, run: arguments.run };
     match arguments.verb {
         Verb::Netd => crate::netd::main(&instance),
+        Verb::Daemon => crate::daemon::main(instance),
     }
 }

@@ -6,8 +6,16 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod clone;
+pub mod exec;
+pub mod link;
+pub mod mounts;
 pub mod netlink;
 pub mod netns;
 pub mod port;
 pub mod process;
 pub mod random;
+pub mod seccomp;
+pub mod seqpacket;
+pub mod signals;
+pub mod title;

@@ -9,5 +9,6 @@ mod hundred;
 mod naming;
 mod quickstart;
 mod reconcile;
+mod runtime;
 mod services;
 mod support;

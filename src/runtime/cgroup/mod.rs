@@ -17,6 +17,7 @@ mod freeze;
 mod layout;
 mod limits;
 mod oom;
+mod parts;
 mod remove;
 mod stats;
 
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 pub use devices::{Access, DEFAULT_DEVICES, DeviceKind, DeviceRule, DeviceRules};
 pub use error::CgroupError;
 pub use layout::Version;
+pub use parts::Part;
 pub use stats::Stats;
 
 use layout::Hierarchy;

@@ -1,0 +1,87 @@
+//! Removing containers.
+
+use std::time::Duration;
+
+use super::super::cgroup::Cgroup;
+use super::start::failed;
+use super::{ContainerPhase, Runtime, RuntimeError};
+use crate::model::{ContainerId, Exit};
+
+/// How long a killed container may take to end: a process in the kernel's hands can be slow.
+const KILL: Duration = Duration::from_secs(30);
+
+impl Runtime {
+    /// Removes a container: its cgroup and its record. Its log stays. One that runs is killed first.
+    /// Nothing to do is fine.
+    ///
+    /// # Errors
+    /// If it cannot be ended, or something of it cannot be removed; it is then still there.
+    pub async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let Ok(entry) = self.entry(id) else { return Ok(()) };
+        if !matches!(entry.phase, ContainerPhase::Exited(_)) {
+            // It may be ending at this moment: waiting tells.
+            let asked = self.stop(id, "SIGKILL", Duration::ZERO).await;
+            if tokio::time::timeout(KILL, self.wait(id)).await.is_err() {
+                asked?;
+                return Err(RuntimeError::Refused {
+                    id: id.clone(),
+                    why: "it does not end, although it was killed".to_owned(),
+                });
+            }
+        }
+        let runtime = self.clone();
+        let of = id.clone();
+        super::blocking(move || {
+            let cgroup = runtime.entry(&of)?.asked.cgroup.clone();
+            Cgroup::from_parts(cgroup).remove()?;
+            let dir = runtime.record_dir(&of);
+            match std::fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(failed("remove", &dir, error))
+                }
+                _ => Ok(()),
+            }
+        })
+        .await?;
+        self.lock().remove(id);
+        self.note_change();
+        Ok(())
+    }
+
+    /// Waits until a container has ended.
+    ///
+    /// # Errors
+    /// If there is no such container (any more).
+    pub async fn wait(&self, id: &ContainerId) -> Result<Exit, RuntimeError> {
+        let mut changed = self.changed();
+        loop {
+            if let ContainerPhase::Exited(exit) = self.entry(id)?.phase {
+                return Ok(exit);
+            }
+            if changed.changed().await.is_err() {
+                return Err(RuntimeError::Unknown(id.clone()));
+            }
+        }
+    }
+
+    /// Removes what the instance has in the kernel once no container is left: its launcher and its
+    /// cgroup.
+    ///
+    /// # Errors
+    /// If a container is left, or something cannot be removed.
+    pub async fn close(&self) -> Result<(), RuntimeError> {
+        if let Some(id) = self.lock().keys().next() {
+            return Err(RuntimeError::Refused {
+                id: id.clone(),
+                why: "it is still there".to_owned(),
+            });
+        }
+        self.retire_launcher().await?;
+        let runtime = self.clone();
+        super::blocking(move || {
+            let name = runtime.inner.instance.kernel_name();
+            Ok(runtime.inner.cgroups.remove_base(&name)?)
+        })
+        .await
+    }
+}

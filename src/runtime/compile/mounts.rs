@@ -1,0 +1,99 @@
+//! The container's mounts.
+
+use std::ffi::CString;
+
+use super::super::plan::{MountPlan, MountSource};
+use super::super::wire::Blob;
+use super::{Unfit, path, text};
+use crate::model::{HostMount, HostMountSource};
+use crate::sys::mounts::{NO_DEV, NO_EXEC, NO_SUID};
+
+/// The plan of one mount.
+pub(super) fn mount(mount: &HostMount) -> Result<MountPlan, Unfit> {
+    if !mount.target.starts_with('/') {
+        return Err(Unfit(format!("the mount target {:?} is not absolute", mount.target)));
+    }
+    let mut read_only = mount.read_only;
+    let source = match &mount.source {
+        HostMountSource::Bind { path: from, subpath, propagation, recursive } => {
+            MountSource::Bind {
+                path: path(from)?,
+                subpath: subpath.as_deref().map(text).transpose()?,
+                propagation: self::propagation(propagation.as_deref())?,
+                recursive: *recursive,
+            }
+        }
+        HostMountSource::Tmpfs { size, mode, options } => {
+            tmpfs(*size, *mode, options, &mut read_only)?
+        }
+        HostMountSource::File { content, uid, gid, mode } => {
+            MountSource::File { content: Blob(content.clone()), uid: *uid, gid: *gid, mode: *mode }
+        }
+        HostMountSource::Layers { lower, subpath } => {
+            if lower.is_empty() {
+                return Err(Unfit(format!("the image at {:?} has no layers", mount.target)));
+            }
+            MountSource::Layers {
+                lower: lower.iter().map(|layer| path(layer)).collect::<Result<_, _>>()?,
+                subpath: subpath.as_deref().map(text).transpose()?,
+            }
+        }
+    };
+    Ok(MountPlan { target: text(&mount.target)?, read_only, source })
+}
+
+fn propagation(name: Option<&str>) -> Result<u64, Unfit> {
+    Ok(match name.unwrap_or_default() {
+        "" | "rprivate" | "private" => libc::MS_PRIVATE,
+        "rshared" | "shared" => libc::MS_SHARED,
+        "rslave" | "slave" => libc::MS_SLAVE,
+        "runbindable" | "unbindable" => libc::MS_UNBINDABLE,
+        other => return Err(Unfit(format!("there is no mount propagation {other:?}"))),
+    })
+}
+
+/// Docker's defaults (nosuid, nodev, noexec), and what the options change.
+fn tmpfs(
+    size: Option<u64>,
+    mode: Option<u32>,
+    options: &[String],
+    read_only: &mut bool,
+) -> Result<MountSource, Unfit> {
+    let mut attributes = NO_SUID | NO_DEV | NO_EXEC;
+    let mut parameters: Vec<(CString, CString)> = Vec::new();
+    let mut set = |key: &str, value: &str| -> Result<(), Unfit> {
+        let (key, value) = (text(key)?, text(value)?);
+        parameters.retain(|(other, _)| *other != key);
+        parameters.push((key, value));
+        Ok(())
+    };
+    if let Some(size) = size {
+        set("size", &size.to_string())?;
+    }
+    if let Some(mode) = mode {
+        set("mode", &format!("{:o}", mode & 0o7777))?;
+    }
+    for option in options.iter().flat_map(|options| options.split(',')) {
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("" | "rw" | "defaults" | "async" | "relatime" | "nostrictatime", "") => {}
+            ("ro", "") => *read_only = true,
+            ("suid", "") => attributes &= !NO_SUID,
+            ("nosuid", "") => attributes |= NO_SUID,
+            ("dev", "") => attributes &= !NO_DEV,
+            ("nodev", "") => attributes |= NO_DEV,
+            ("exec", "") => attributes &= !NO_EXEC,
+            ("noexec", "") => attributes |= NO_EXEC,
+            ("noatime", "") => attributes |= 0x10,
+            ("nodiratime", "") => attributes |= 0x80,
+            (
+                key @ ("size" | "mode" | "uid" | "gid" | "nr_inodes" | "nr_blocks" | "huge"),
+                value,
+            ) if !value.is_empty() => {
+                set(key, value)?;
+            }
+            _ => return Err(Unfit(format!("tmpfs has no option {option:?}"))),
+        }
+    }
+    let attributes = u32::try_from(attributes).unwrap_or_default();
+    Ok(MountSource::Tmpfs { attributes, parameters })
+}

@@ -1,0 +1,78 @@
+//! The way of a program into a container that runs.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::thread::ThreadNameSpaceType;
+
+use super::super::init::{self, Doing as _, Failure, Report, Stdio};
+use super::super::plan::ExecPlan;
+use crate::sys::{clone, seqpacket, signals};
+
+/// `DEVPTS_SUPER_MAGIC`.
+const DEVPTS_MAGIC: i64 = 0x1cd1;
+
+/// Becomes the program, or reports why not and ends.
+pub(super) fn run(plan: &ExecPlan, stdio: Option<Stdio>, first: &OwnedFd, helper: &OwnedFd) -> ! {
+    let failure = match set_up(plan, stdio, first, helper) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    let code = failure.code;
+    Report::Failed(failure).send(helper, None);
+    clone::exit_now(code)
+}
+
+fn set_up(
+    plan: &ExecPlan,
+    stdio: Option<Stdio>,
+    first: &OwnedFd,
+    helper: &OwnedFd,
+) -> Result<Infallible, Failure> {
+    clone::close_on_exec_from(3).doing(|| "close what is open")?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .doing(|| "tie the program to its helper")?;
+    let (length, _) = seqpacket::receive(helper, &mut [0; 1]).doing(|| "wait for the helper")?;
+    if length == 0 {
+        return Err(Failure::new("the helper is gone"));
+    }
+    signals::block_all();
+    rustix::process::setsid().doing(|| "start a session")?;
+    init::set_oom_score(&plan.process)?;
+    enter(first)?;
+    let root = init::own_root()?;
+    let stdio = match stdio {
+        Some(stdio) => stdio,
+        None => terminal(&root, plan.size, helper)?,
+    };
+    let user = init::find_user(&root, &plan.process)?;
+    drop(root);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    init::limit(&plan.process)?;
+    let env = init::environment(&plan.process, &user);
+    init::become_user(&plan.process, &user, &stdio)?;
+    init::run_program(&plan.process, env)
+}
+
+/// All namespaces of the container at once; its processes were entered by birth.
+fn enter(first: &OwnedFd) -> Result<(), Failure> {
+    let kinds = ThreadNameSpaceType::MOUNT
+        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+        | ThreadNameSpaceType::NETWORK
+        | ThreadNameSpaceType::CONTROL_GROUP;
+    rustix::thread::move_into_thread_name_spaces(first.as_fd(), kinds)
+        .doing(|| "enter the container's namespaces")
+}
+
+/// A terminal in the container's own devpts: what lies at `/dev/pts` is checked to be one.
+fn terminal(root: &OwnedFd, size: Option<(u16, u16)>, helper: &OwnedFd) -> Result<Stdio, Failure> {
+    let pts = init::find_in_root(root, c"dev/pts").doing(|| "use the container's /dev/pts")?;
+    let kind = rustix::fs::fstatfs(&pts).doing(|| "use the container's /dev/pts")?;
+    if kind.f_type != DEVPTS_MAGIC {
+        return Err(Failure::new("the container's /dev/pts is not one of terminals"));
+    }
+    let terminal = init::open_terminal(&pts, size)?;
+    Report::Terminal.send(helper, Some(&terminal.master));
+    Stdio::of_terminal(terminal.slave)
+}

@@ -1,0 +1,113 @@
+//! Why a program could not be started, as it travels from the container's first process to its shim.
+
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::super::wire::{self, Wire, WireError};
+use crate::sys::seqpacket;
+
+/// The exit status of a container that could not be made, as Docker's.
+pub(in crate::runtime) const CANNOT_MAKE: i32 = 128;
+/// The exit status of a program that is there and cannot be run, as a shell's.
+pub(in crate::runtime) const CANNOT_RUN: i32 = 126;
+/// The exit status of a program that is not there, as a shell's.
+pub(in crate::runtime) const NOT_FOUND: i32 = 127;
+
+/// The exit status and the sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::runtime) struct Failure {
+    /// [`CANNOT_MAKE`] and the like.
+    pub code: i32,
+    /// What could not be done, and why.
+    pub message: String,
+}
+
+impl Failure {
+    /// A container that cannot be made.
+    pub(in crate::runtime) fn new(message: impl Into<String>) -> Self {
+        Self { code: CANNOT_MAKE, message: message.into() }
+    }
+}
+
+/// Turns an error into a [`Failure`] that says what was being done.
+pub(in crate::runtime) trait Doing<T> {
+    /// `what` completes "cannot …".
+    fn doing<W: Display>(self, what: impl FnOnce() -> W) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn doing<W: Display>(self, what: impl FnOnce() -> W) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let error: io::Error = error.into();
+            Failure::new(format!("cannot {}: {}", what(), plain(&error)))
+        })
+    }
+}
+
+/// The error as `strerror` has it, without Rust's "(os error 2)".
+pub(in crate::runtime) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => {
+            let mut letters = text.chars();
+            letters.next().map_or_else(String::new, |first| {
+                first.to_lowercase().collect::<String>() + letters.as_str()
+            })
+        }
+        None => text,
+    }
+}
+
+/// What the first process tells its shim before it becomes the program. The end of the connection
+/// says that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::runtime) enum Report {
+    /// Here is the terminal.
+    Terminal,
+    /// It cannot be done.
+    Failed(Failure),
+}
+
+impl Wire for Report {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Terminal => out.push(0),
+            Self::Failed(failure) => {
+                out.push(1);
+                failure.code.put(out);
+                failure.message.put(out);
+            }
+        }
+    }
+
+    fn take(from: &mut &[u8]) -> Result<Self, WireError> {
+        match u8::take(from)? {
+            0 => Ok(Self::Terminal),
+            1 => Ok(Self::Failed(Failure { code: Wire::take(from)?, message: Wire::take(from)? })),
+            _ => Err(WireError::Invalid),
+        }
+    }
+}
+
+impl Report {
+    /// Sends it; whoever does not listen any more does not need to know.
+    pub(in crate::runtime) fn send(&self, to: impl AsFd, terminal: Option<&OwnedFd>) {
+        let fds = terminal.map(AsFd::as_fd);
+        let _ignored = seqpacket::send(to, &wire::encode(self), fds.as_slice());
+    }
+
+    /// The next report; `None` once the program runs.
+    ///
+    /// # Errors
+    /// If the connection fails.
+    pub(in crate::runtime) fn receive(from: impl AsFd) -> io::Result<Option<(Self, Vec<OwnedFd>)>> {
+        let mut buffer = [0_u8; 8192];
+        let (length, fds) = seqpacket::receive(from, &mut buffer)?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let report = wire::decode(&buffer[..length]).map_err(io::Error::other)?;
+        Ok(Some((report, fds)))
+    }
+}

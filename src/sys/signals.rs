@@ -1,0 +1,102 @@
+//! Signals of the calling process, which has one thread.
+
+use std::io;
+
+/// The highest signal number.
+pub const LAST: i32 = 64;
+
+/// Gives every signal its default action and lets all through, as a fresh program expects.
+pub fn reset() {
+    for signal in 1..=LAST {
+        // SAFETY: SIG_DFL runs none of our code. Signals that cannot be changed answer EINVAL.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    set_mask(false);
+}
+
+/// Holds back every signal that can be held back.
+pub fn block_all() {
+    set_mask(true);
+}
+
+/// Writing to a closed pipe or socket is an error, not the end.
+pub fn ignore_broken_pipes() {
+    // SAFETY: SIG_IGN runs none of our code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Children that end are forgotten by the kernel at once: nobody waits for them.
+pub fn forget_children() {
+    // SAFETY: SIG_IGN runs none of our code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Children that end wait to be waited for.
+pub fn remember_children() {
+    // SAFETY: SIG_DFL runs none of our code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Waits for the next signal; all of them are held back.
+///
+/// # Errors
+/// As `sigwaitinfo(2)`'s.
+pub fn wait() -> io::Result<i32> {
+    let set = full_set();
+    // SAFETY: the set is initialised; a null info pointer is allowed.
+    match unsafe { libc::sigwaitinfo(&raw const set, std::ptr::null_mut()) } {
+        -1 => Err(io::Error::last_os_error()),
+        signal => Ok(signal),
+    }
+}
+
+/// Sends `signal` to `pid` (0 checks only; negative is a process group).
+///
+/// # Errors
+/// As `kill(2)`'s.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: `kill` touches no memory.
+    match unsafe { libc::kill(pid, signal) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Sends `signal` to the process behind `pidfd`.
+///
+/// # Errors
+/// As `pidfd_send_signal(2)`'s.
+pub fn kill_pidfd(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    // SAFETY: a null info pointer is allowed; no memory is touched.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn full_set() -> libc::sigset_t {
+    // SAFETY: all zeroes is a valid `sigset_t`, and `sigfillset` fills it.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        set
+    }
+}
+
+fn set_mask(all: bool) {
+    let mut set = full_set();
+    // SAFETY: the set is initialised; a null old set is allowed.
+    unsafe {
+        if !all {
+            libc::sigemptyset(&raw mut set);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+    }
+}

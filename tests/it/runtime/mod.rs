@@ -1,0 +1,8 @@
+//! The runtime: containers from start to end.
+
+mod bed;
+mod confinement;
+mod exec;
+mod life;
+mod mounts;
+mod settings;
