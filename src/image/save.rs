@@ -143,6 +143,8 @@ impl<W: Write> Saver<'_, W> {
         let mut header = Header::new_ustar();
         header.set_mode(0o644);
         header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
         header.set_size(size);
         let mut input = Exactly { input: input.take(size), missing: size };
         self.tar.append_data(&mut header, name, &mut input).map_err(|source| ImageError::Io {

@@ -1,0 +1,3 @@
+//! Tests from outside: real programs, real files, the real kernel.
+
+mod image;
