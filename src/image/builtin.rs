@@ -86,6 +86,7 @@ impl Store {
         let dir = staging.fresh();
         let unpacked = unpack(&dir, archive(exe)?, None, self.shared.limits)?;
         let layer = unpacked.diff_id.clone();
+        let size = unpacked.archive();
         let image_config = ImageConfig {
             entrypoint: vec!["/bin/orca".to_owned()],
             env: vec![
@@ -99,7 +100,7 @@ impl Store {
             schema_version: 2,
             media_type: media::MANIFEST.to_owned(),
             config: Descriptor::new(media::CONFIG, &config.digest, config.size),
-            layers: vec![Descriptor::new(media::LAYER, &layer, 0)],
+            layers: vec![Descriptor::new(media::LAYER, &layer, size)],
         })?;
         let manifest = staging.blob(&manifest)?;
         let (name, blobs) = (NAME.parse()?, [config, manifest]);

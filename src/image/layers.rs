@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::decode;
 use super::document::{self, Manifest, finished};
-use super::error::{Doing as _, ImageError, Result};
+use super::error::{Doing as _, ImageError, Result, bad};
 use super::limits::Limits;
 use super::staging::{Staging, check, remove_dir};
 use super::store::{Store, write_atomic};
@@ -41,6 +41,8 @@ pub(super) struct Unpacked {
 struct LayerInfo {
     diff_id: Digest,
     size: u64,
+    /// Bytes of the unpacked archive.
+    archive: u64,
     /// Device nodes that were left out.
     devices: u64,
     /// The boot it was made in, until it is on the disk for sure.
@@ -61,27 +63,39 @@ pub(super) fn unpack(
     fs::create_dir_all(&root).doing("make", &root)?;
     let failed = |path: &str, source| ImageError::Io { doing: format!("unpack {path}"), source };
     let whole = |source| failed("the archive", source);
-    let mut hashed =
-        Hashed { input: decode::unpacked(input, limits).map_err(whole)?, hash: Sha256::new() };
+    let input = decode::unpacked(input, limits).map_err(whole)?;
+    let mut hashed = Hashed { input, hash: Sha256::new(), count: 0 };
     let applier = Applier::new(&root, below, limits).doing("open", &root)?;
-    let applied = match applier.apply(&mut hashed) {
+    let mut applied = match applier.apply(&mut hashed) {
         Ok(applied) => Some(applied),
         Err(Halt::NeedsBelow) => None,
         Err(Halt::Failed { path, error }) => return Err(failed(&path, error)),
     };
     io::copy(&mut hashed, &mut io::sink()).map_err(whole)?;
+    if let Some(applied) = &mut applied {
+        applied.archive = hashed.count;
+    }
     Ok(Unpacked { dir: dir.to_owned(), diff_id: finished(&hashed.hash.finalize()), applied })
+}
+
+impl Unpacked {
+    /// Bytes of the unpacked archive; 0 if it has to be unpacked again.
+    pub(super) fn archive(&self) -> u64 {
+        self.applied.as_ref().map_or(0, |applied| applied.archive)
+    }
 }
 
 struct Hashed<R> {
     input: R,
     hash: Sha256,
+    count: u64,
 }
 
 impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.input.read(buffer)?;
         self.hash.update(&buffer[..got]);
+        self.count += got as u64;
         Ok(got)
     }
 }
@@ -109,6 +123,16 @@ impl Store {
     /// Where a layer is, by chain id.
     pub(super) fn layer(&self, chain: &Digest) -> PathBuf {
         self.shared.images.join("layers").join(chain.hex())
+    }
+
+    /// Bytes of the files of a layer; 0 if it is not unpacked.
+    pub(super) fn layer_size(&self, chain: &Digest) -> u64 {
+        read_info(&self.layer(chain)).map_or(0, |info| info.size)
+    }
+
+    /// Bytes of the archive of a layer, unpacked.
+    pub(super) fn archive_size(&self, chain: &Digest) -> Result<u64> {
+        Ok(read_info(&self.layer(chain))?.archive)
     }
 
     pub(super) fn has_layer(&self, chain: &Digest) -> bool {
@@ -217,8 +241,9 @@ impl Staging {
             None => self.unpack_over(&below, diff_id, blob)?,
         };
         let boot = Some(clock::boot_id().0);
-        let (size, devices, diff_id) = (applied.size, applied.devices, diff_id.clone());
-        let info = document::write(&LayerInfo { diff_id, size, devices, boot })?;
+        let Applied { size, archive, devices, .. } = applied;
+        let info = LayerInfo { diff_id: diff_id.clone(), size, archive, devices, boot };
+        let info = document::write(&info)?;
         let file = dir.join("layer.json");
         fs::write(&file, info).doing("write", &file)?;
         let _lock = store.lock()?;
@@ -241,7 +266,7 @@ impl Staging {
         let input = self.store().layer_input(blob)?;
         let unpacked = unpack(&dir, input, Some(below.clone()), self.store().shared.limits)?;
         check(&format!("layer {blob}"), &unpacked.diff_id, diff_id)?;
-        let applied = unpacked.applied.unwrap_or_default();
+        let applied = unpacked.applied.ok_or_else(|| bad("a layer", "it was not unpacked"))?;
         settle(&dir.join("fs"), &applied, below).doing("finish", &dir)?;
         Ok((dir, applied))
     }

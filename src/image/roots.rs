@@ -5,11 +5,11 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use super::error::{Doing as _, Result};
+use super::error::{Doing as _, ImageError, Result};
 use super::staging::remove_dir;
-use super::store::{Store, unique};
+use super::store::{Store, hold, unique};
 use super::unpack::copy_attributes;
 use crate::model::{ContainerId, Digest, Rootfs};
 
@@ -23,6 +23,12 @@ impl Store {
         let lower = self.layers(image)?;
         let dir = self.root_dir(container);
         if !dir.join("image").exists() {
+            // Whoever prunes looks for roots with the lock held: either it sees this one, or the
+            // image is gone and this fails.
+            let _lock = hold(&self.path("lock"), FlockOperation::LockShared)?;
+            if self.get(image)?.is_none() {
+                return Err(ImageError::NotFound(image.to_string()));
+            }
             self.make_root(&dir, image, lower.first().map(PathBuf::as_path))?;
         }
         Ok(Rootfs { lower, upper: dir.join("upper"), work: dir.join("work") })
@@ -110,7 +116,7 @@ impl Store {
         Ok(())
     }
 
-    fn root_dir(&self, container: &ContainerId) -> PathBuf {
+    pub(super) fn root_dir(&self, container: &ContainerId) -> PathBuf {
         self.containers().join(container.as_str())
     }
 

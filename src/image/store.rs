@@ -142,7 +142,14 @@ impl Store {
         let index = self.index()?;
         let mut images: BTreeMap<Digest, Image> = BTreeMap::new();
         for descriptor in &index.manifests {
-            let image = self.parsed(&descriptor.digest()?)?;
+            // One damaged image must not hide the others.
+            let image = match descriptor.digest().and_then(|manifest| self.parsed(&manifest)) {
+                Ok(image) => image,
+                Err(error) => {
+                    tracing::warn!(manifest = descriptor.digest, %error, "skipping a damaged image");
+                    continue;
+                }
+            };
             let names = index::names(descriptor);
             let known = images.entry(image.id.clone()).or_insert_with(|| Image::clone(&image));
             known.references.extend(names);

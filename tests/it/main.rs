@@ -6,6 +6,7 @@ mod daemon_restart;
 mod examples;
 mod exec_and_logs;
 mod hundred;
+mod image;
 mod naming;
 mod quickstart;
 mod reconcile;

@@ -1,6 +1,7 @@
 //! The entries of a tar stream, one after another.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::time::Duration;
 
 use tar::{EntryType, Header};
@@ -11,6 +12,8 @@ use crate::image::error::shown;
 use crate::image::limits::Limits;
 
 const BLOCK: usize = 512;
+/// The field of the size.
+const SIZE: Range<usize> = 124..136;
 /// The most bytes of headers that belong to one entry: its long name, its extended attributes.
 const HEADERS: u64 = 1 << 20;
 
@@ -124,7 +127,7 @@ impl<R: Read> TarReader<R> {
 
     /// The data of a header that says more of the next entry.
     fn data(&mut self, header: &Header, so_far: &mut u64) -> io::Result<Vec<u8>> {
-        let size = header.entry_size()?;
+        let size = number(header, SIZE, Header::entry_size)?;
         *so_far = so_far.saturating_add(size);
         if *so_far > HEADERS {
             return Err(bad(format!("the headers of an entry are longer than {HEADERS} bytes")));
@@ -162,9 +165,9 @@ impl<R: Read> TarReader<R> {
             .unwrap_or_default();
         let kind = kind(header, &path)?;
         let mut entry = Entry {
-            mode: header.mode()? & 0o7777,
-            uid: pax.uid.map_or_else(|| id(header.uid()?), Ok)?,
-            gid: pax.gid.map_or_else(|| id(header.gid()?), Ok)?,
+            mode: number(header, 100..108, Header::mode)? & 0o7777,
+            uid: pax.uid.map_or_else(|| id(number(header, 108..116, Header::uid)?), Ok)?,
+            gid: pax.gid.map_or_else(|| id(number(header, 116..124, Header::gid)?), Ok)?,
             mtime: pax.mtime.unwrap_or_else(|| mtime(header)),
             xattrs: std::mem::take(&mut pax.xattrs),
             path,
@@ -179,7 +182,7 @@ impl<R: Read> TarReader<R> {
     }
 
     fn begin_entry(&mut self, header: &Header, pax: &Pax, entry: &mut Entry) -> io::Result<()> {
-        let stored = pax.size.map_or_else(|| header.entry_size(), Ok)?;
+        let stored = pax.size.map_or_else(|| number(header, SIZE, Header::entry_size), Ok)?;
         if entry.kind != Kind::File {
             // Some writers give a hard link the size of its file, without the data.
             self.begin(if entry.kind == Kind::HardLink { 0 } else { stored });
@@ -269,6 +272,16 @@ fn kind(header: &Header, path: &[u8]) -> io::Result<Kind> {
             return Err(bad(format!("{path}: entries of type `{byte}` are not supported")));
         }
     })
+}
+
+/// A number of a header. An empty field means 0, as for other programs.
+fn number<T: Default>(
+    header: &Header,
+    field: Range<usize>,
+    read: impl Fn(&Header) -> io::Result<T>,
+) -> io::Result<T> {
+    let empty = header.as_bytes()[field].iter().all(|b| matches!(b, 0 | b' '));
+    if empty { Ok(T::default()) } else { read(header) }
 }
 
 fn id(number: u64) -> io::Result<u32> {

@@ -25,6 +25,8 @@ use crate::image::limits::Limits;
 pub(crate) struct Applied {
     /// Bytes of the files.
     pub(crate) size: u64,
+    /// Bytes of the whole archive; set by whoever reads it.
+    pub(crate) archive: u64,
     /// Device nodes that were left out: a container gets its devices from the runtime.
     pub(crate) devices: u64,
     /// See `Place::implied`.

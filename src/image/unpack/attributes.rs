@@ -14,7 +14,7 @@ use super::OPAQUE_XATTR;
 use crate::image::archive::Entry;
 
 /// Whether overlayfs takes this file for "gone".
-pub(crate) fn is_whiteout(stat: &Stat) -> bool {
+pub(super) fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
@@ -90,14 +90,14 @@ pub(crate) fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::R
     Ok(fs::futimens(to, &stat_times(&stat))?)
 }
 
-pub(super) fn stat_times(stat: &Stat) -> Timestamps {
+pub(crate) fn stat_times(stat: &Stat) -> Timestamps {
     let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
     let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
     times(Duration::new(seconds, nanos))
 }
 
 /// The attributes of an open file that are kept.
-pub(crate) fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(String, Vec<u8>)>> {
+fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(String, Vec<u8>)>> {
     // What the kernel allows at most.
     let mut list = vec![0_u8; 64 << 10];
     let length = match fs::flistxattr(file, &mut list) {

@@ -13,8 +13,8 @@ mod settle;
 mod tests;
 
 pub(crate) use apply::{Applied, Applier, Halt};
-pub(crate) use attributes::copy_attributes;
-pub(crate) use merged::{Merged, Node};
+pub(crate) use attributes::{copy_attributes, stat_times};
+pub(crate) use merged::{Merged, MergedDir, Node, child};
 pub(crate) use settle::settle;
 
 /// The prefix of the names by which a layer says that something is gone.

@@ -1,0 +1,295 @@
+//! Names, lists and removal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use serde::Serialize;
+
+use super::document::{Descriptor, Index, Manifest};
+use super::error::{Doing as _, ImageError, Result};
+use super::index;
+use super::reference::Reference;
+use super::staging::remove_dir;
+use super::store::{Image, Store, try_hold, unique};
+use crate::model::{ContainerId, Digest};
+
+/// One line of the list of images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageSummary {
+    /// Its id.
+    pub id: Digest,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// Its full names.
+    pub references: Vec<String>,
+    /// When it was made, as RFC 3339; empty if it does not say.
+    pub created: String,
+    /// Bytes of its layers, unpacked. Layers that images share count in each.
+    pub size: u64,
+    /// How many containers use it.
+    pub containers: usize,
+}
+
+/// What became of an image that was to go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// The names that were taken away.
+    pub untagged: Vec<String>,
+    /// The image, if it is gone.
+    pub deleted: Option<Digest>,
+}
+
+/// What was removed because nothing needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// The images.
+    pub images: Vec<Removed>,
+    /// Bytes of files that are gone.
+    pub bytes: u64,
+}
+
+/// What the store takes on the disk, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DiskUsage {
+    /// How many images there are.
+    pub images: usize,
+    /// How many of them no container uses.
+    pub unused: usize,
+    /// Layers as they came, manifests and configurations.
+    pub blobs: u64,
+    /// Layers unpacked.
+    pub layers: u64,
+    /// How many containers have a root.
+    pub roots: usize,
+    /// What containers have changed in their roots.
+    pub changes: u64,
+}
+
+impl Store {
+    /// All images, the ones with names first, by name.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn list(&self) -> Result<Vec<ImageSummary>> {
+        let users = self.users()?;
+        let mut list: Vec<_> =
+            self.images()?.into_iter().map(|image| self.summary(image, &users)).collect();
+        let key = |image: &ImageSummary| (image.references.is_empty(), image.references.clone());
+        list.sort_by_key(key);
+        Ok(list)
+    }
+
+    fn summary(&self, image: Image, users: &BTreeMap<Digest, Vec<ContainerId>>) -> ImageSummary {
+        let size = image.chain().iter().map(|layer| self.layer_size(layer)).sum();
+        let containers = users.get(&image.id).map_or(0, Vec::len);
+        let Image { id, manifest, references, created, .. } = image;
+        ImageSummary { id, manifest, references, created, size, containers }
+    }
+
+    /// Gives an image one more name, which whoever had it loses.
+    ///
+    /// # Errors
+    /// If the image is not there, or the name is none.
+    pub fn tag(&self, image: &str, name: &str) -> Result<()> {
+        let reference: Reference = name.parse()?;
+        if reference.digest.is_some() {
+            let reason = "a digest cannot be given to an image";
+            return Err(ImageError::BadReference { reference: name.to_owned(), reason });
+        }
+        let _lock = self.lock()?;
+        let manifest = self.find(image)?.manifest;
+        let index = self.index()?;
+        let known = index.manifests.iter().find(|d| d.digest == manifest.as_str()).cloned();
+        let descriptor = known.ok_or_else(|| ImageError::NotFound(image.to_owned()))?;
+        self.write_index(|index| index::put(index, descriptor, Some(&reference)))
+    }
+
+    /// Takes a name away from an image, and removes the image with its last name; or removes the image
+    /// that has this id.
+    ///
+    /// # Errors
+    /// If it is not there. Without `force`: if it would go and a container uses it, or if it was given
+    /// by id and has several names. With `force` it loses its names, and goes unless it is in use.
+    pub fn remove(&self, reference: &str, force: bool) -> Result<Removed> {
+        let image = self.find(reference)?;
+        let by_name = reference.parse::<Reference>().ok().map(|name| name.to_string());
+        let one = by_name.filter(|name| image.references.contains(name));
+        if one.is_none() && image.references.len() > 1 && !force {
+            let others = image.references.join(", ");
+            return Err(ImageError::OtherNames { reference: reference.to_owned(), others });
+        }
+        let last = one.is_none() || image.references.len() == 1;
+        let lock = self.lock()?;
+        let user = self.users()?.remove(&image.id).and_then(|users| users.into_iter().next());
+        if let Some(container) = user.as_ref().filter(|_| last && !force) {
+            let (reference, container) = (reference.to_owned(), container.short().to_owned());
+            return Err(ImageError::InUse { reference, container });
+        }
+        let untagged = one.map_or(image.references, |name| vec![name]);
+        let gone = last && user.is_none();
+        self.write_index(|index| {
+            for name in &untagged {
+                index::forget(index, name);
+            }
+            if gone {
+                self.drop_image(index, &image.id);
+            }
+        })?;
+        drop(lock);
+        if gone {
+            // If somebody loads just now, the files go with the next removal.
+            self.collect()?;
+        }
+        Ok(Removed { untagged, deleted: gone.then_some(image.id) })
+    }
+
+    /// Removes every image that is not in `keep` and that no container uses.
+    ///
+    /// # Errors
+    /// [`ImageError::Busy`] while images are being loaded; or if files cannot be removed.
+    pub fn prune(&self, keep: &BTreeSet<Digest>) -> Result<Pruned> {
+        self.prune_where(|image| !keep.contains(&image.id))
+    }
+
+    /// The same for images without a name only.
+    ///
+    /// # Errors
+    /// As for [`prune`](Self::prune).
+    pub fn prune_dangling(&self, keep: &BTreeSet<Digest>) -> Result<Pruned> {
+        self.prune_where(|image| image.references.is_empty() && !keep.contains(&image.id))
+    }
+
+    fn prune_where(&self, may_go: impl Fn(&Image) -> bool) -> Result<Pruned> {
+        let Some(_alone) = self.alone()? else { return Err(ImageError::Busy) };
+        let mut pruned = Pruned::default();
+        {
+            let _lock = self.lock()?;
+            let users = self.users()?;
+            let mut going = self.images()?;
+            going.retain(|image| may_go(image) && !users.contains_key(&image.id));
+            if !going.is_empty() {
+                self.write_index(|index| {
+                    for image in &going {
+                        self.drop_image(index, &image.id);
+                    }
+                })?;
+            }
+            let removed =
+                |image: Image| Removed { untagged: image.references, deleted: Some(image.id) };
+            pruned.images = going.into_iter().map(removed).collect();
+        }
+        pruned.bytes = self.sweep_unreferenced()?;
+        Ok(pruned)
+    }
+
+    /// What the store takes on the disk.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn disk_usage(&self) -> Result<DiskUsage> {
+        let (images, users, roots) = (self.images()?, self.users()?, self.roots()?);
+        let changes = roots.iter().map(|root| usage(&self.root_dir(root).join("upper"))).sum();
+        Ok(DiskUsage {
+            images: images.len(),
+            unused: images.iter().filter(|image| !users.contains_key(&image.id)).count(),
+            blobs: usage(&self.path("blobs")),
+            layers: usage(&self.path("layers")),
+            roots: roots.len(),
+            changes,
+        })
+    }
+
+    /// The containers that use each image.
+    fn users(&self) -> Result<BTreeMap<Digest, Vec<ContainerId>>> {
+        let mut users: BTreeMap<Digest, Vec<ContainerId>> = BTreeMap::new();
+        for container in self.roots()? {
+            if let Some(image) = self.image_of_root(&container)? {
+                users.entry(image).or_default().push(container);
+            }
+        }
+        Ok(users)
+    }
+
+    /// Takes all entries of an image out of the index.
+    fn drop_image(&self, index: &mut Index, id: &Digest) {
+        let is =
+            |d: &Descriptor| d.digest().and_then(|m| self.parsed(&m)).is_ok_and(|i| i.id == *id);
+        index.manifests.retain(|descriptor| !is(descriptor));
+    }
+
+    /// Nobody else loads while the file is held. `None` if somebody does.
+    fn alone(&self) -> Result<Option<fs::File>> {
+        try_hold(&self.path("loading"), FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Removes blobs and layers of no image, unless somebody loads just now.
+    fn collect(&self) -> Result<u64> {
+        match self.alone()? {
+            Some(_alone) => self.sweep_unreferenced(),
+            None => Ok(0),
+        }
+    }
+
+    /// The caller is alone.
+    fn sweep_unreferenced(&self) -> Result<u64> {
+        let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
+        let _lock = self.lock()?;
+        for descriptor in &self.index()?.manifests {
+            let manifest = descriptor.digest()?;
+            let image = self.parsed(&manifest)?;
+            layers.extend(image.chain().iter().map(|layer| self.layer(layer)));
+            let read: Manifest = self.document(&manifest)?;
+            for part in read.layers.iter().chain([&read.config]) {
+                blobs.insert(self.blob(&part.digest()?));
+            }
+            blobs.insert(self.blob(&manifest));
+        }
+        let mut bytes = 0;
+        for blob in entries(&self.path("blobs/sha256"))? {
+            if !blobs.contains(&blob) {
+                bytes += usage(&blob);
+                fs::remove_file(&blob).doing("remove", &blob)?;
+            }
+        }
+        for layer in self.layer_dirs()? {
+            if !layers.contains(&layer) {
+                bytes += usage(&layer);
+                self.discard(&layer)?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Removes a directory so that it is never seen half gone.
+    pub(super) fn discard(&self, dir: &Path) -> Result<()> {
+        let gone = self.path("staging").join(unique());
+        fs::rename(dir, &gone).doing("remove", dir)?;
+        remove_dir(&gone)
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let read = || fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect();
+    let found: std::io::Result<Vec<PathBuf>> = read();
+    found.doing("read", dir)
+}
+
+/// Bytes that a file, or a directory with all in it, takes on the disk. What cannot be read counts as
+/// nothing: this is for display.
+pub(super) fn usage(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let (mut sum, mut todo) = (0, vec![path.to_owned()]);
+    let mut counted = BTreeSet::new();
+    while let Some(path) = todo.pop() {
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.nlink() == 1 || meta.is_dir() || counted.insert((meta.dev(), meta.ino())) {
+            sum += meta.blocks() * 512;
+        }
+        if meta.is_dir() {
+            todo.extend(entries(&path).unwrap_or_default());
+        }
+    }
+    sum
+}
