@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::link::{self, Address, Link, NewBridge};
+use super::address::{self, Address};
+use super::link::{self, Link, NewBridge};
 use super::names::{Names, hardware_address};
 use super::netlink::{Batch, Connection, error_number};
-use super::{NetworkError, sysctl};
+use super::{NetworkError, route, sysctl};
 use crate::model::Bridge;
 
 /// Where no default route tells otherwise, Ethernet's.
@@ -44,11 +45,10 @@ pub(super) fn assert(
     remove_others(connection, names, &links, &by_link)?;
     let mut made = Vec::new();
     for (name, bridge) in &by_link {
-        let mtu = bridge.mtu.unwrap_or(default_mtu).clamp(MTU_RANGE.0, MTU_RANGE.1);
         let new = NewBridge {
             name,
             address: hardware_address(name, bridge.gateway),
-            mtu,
+            mtu: mtu(bridge, default_mtu),
             group: names.group(),
         };
         let found = links.iter().find(|link| link.name == *name);
@@ -56,7 +56,7 @@ pub(super) fn assert(
         put_in_order(connection, names, bridge, &new, found)?;
     }
     let links = if made.contains(&true) { relist(connection)? } else { links };
-    let networks = networks(&by_link, &links)?;
+    let networks = networks(&by_link, &links, default_mtu)?;
     correct_addresses(connection, &networks)?;
     connect_lost_ports(connection, names, &links, &networks)?;
     for network in networks.values() {
@@ -131,6 +131,7 @@ fn put_in_order(
 fn networks(
     wanted: &BTreeMap<String, &Bridge>,
     links: &[Link],
+    default_mtu: u32,
 ) -> Result<BTreeMap<String, Network>, NetworkError> {
     let network = |(name, bridge): (&String, &&Bridge)| {
         let link = links.iter().find(|link| link.name == *name).ok_or_else(|| {
@@ -144,7 +145,7 @@ fn networks(
             gateway: bridge.gateway,
             subnet6: bridge.subnet6,
             internal: bridge.internal,
-            mtu: link.mtu,
+            mtu: mtu(bridge, default_mtu),
         };
         Ok((bridge.name.clone(), network))
     };
@@ -168,7 +169,7 @@ fn correct_addresses(
     networks: &BTreeMap<String, Network>,
 ) -> Result<(), NetworkError> {
     let listing = NetworkError::kernel("list the addresses of the host");
-    let found = link::addresses(connection).map_err(listing)?;
+    let found = address::list(connection).map_err(listing)?;
     for (name, network) in networks {
         // A bridge that was made without IPv6 has it switched off, and takes no address then.
         let off = if network.subnet6.is_some() { "0" } else { "1" };
@@ -177,10 +178,10 @@ fn correct_addresses(
         let wanted = network.addresses();
         let has: Vec<&Address> = found.iter().filter(|a| a.link == network.index).collect();
         for address in has.iter().filter(|a| !a.link_local && !wanted.contains(&a.net)) {
-            link::remove_address(&mut batch, network.index, address.net);
+            address::remove(&mut batch, network.index, address.net);
         }
         for net in wanted.iter().filter(|net| !has.iter().any(|a| a.net == **net)) {
-            link::add_address(&mut batch, network.index, *net);
+            address::add(&mut batch, network.index, *net);
         }
         let action = format!("give network `{name}` the address {}", network.gateway);
         connection.send(&batch).map_err(NetworkError::kernel(action))?;
@@ -229,10 +230,14 @@ fn settings(network: &Network) -> Result<(), NetworkError> {
     sysctl::set_if_there(&format!("net/ipv6/conf/{link}/accept_dad"), "0")
 }
 
+fn mtu(bridge: &Bridge, default: u32) -> u32 {
+    bridge.mtu.unwrap_or(default).clamp(MTU_RANGE.0, MTU_RANGE.1)
+}
+
 /// The packet size of the link that has the default route: larger packets would not get out.
 fn default_mtu(connection: &Connection, links: &[Link]) -> Result<u32, NetworkError> {
     let listing = NetworkError::kernel("list the routes of the host");
-    let routes = link::routes(connection).map_err(listing)?;
+    let routes = route::list(connection).map_err(listing)?;
     let out = routes
         .iter()
         .filter(|route| route.to.prefix_len() == 0)

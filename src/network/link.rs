@@ -1,27 +1,16 @@
-//! Links, addresses and routes: the messages (rtnetlink(7)) and what the kernel lists.
+//! Links: the messages (rtnetlink(7)) and what the kernel lists.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use ipnet::IpNet;
 
 use super::netlink::{
-    Answer, Batch, CREATE, Connection, DUMP, EXCLUSIVE, Message, NO_ACKNOWLEDGE, REPLACE,
-    error_number, ne32,
+    Answer, Batch, CREATE, Connection, DUMP, EXCLUSIVE, Message, NO_ACKNOWLEDGE, error_number, ne32,
 };
 
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
-const NEW_ADDRESS: u16 = 20;
-const DELETE_ADDRESS: u16 = 21;
-const GET_ADDRESS: u16 = 22;
-const NEW_ROUTE: u16 = 24;
-const GET_ROUTE: u16 = 26;
 
 const LINK_HEADER: usize = 16;
-const ADDRESS_HEADER: usize = 8;
-const ROUTE_HEADER: usize = 12;
 
 mod link_attribute {
     pub(super) const ADDRESS: u16 = 1;
@@ -41,14 +30,6 @@ const INFO_PORT_KIND: u16 = 4;
 const INFO_PORT_DATA: u16 = 5;
 const UP: u32 = 1;
 
-const MAIN_TABLE: u8 = 254;
-const UNIVERSE: u8 = 0;
-const BY_STATIC: u8 = 4;
-const SCOPE_LINK: u8 = 253;
-const UNICAST: u8 = 1;
-/// `IFA_F_NODAD`: the address works at once; it was chosen so that nobody else has it.
-const NO_DUPLICATE_DETECTION: u8 = 2;
-
 /// A link that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Link {
@@ -65,24 +46,6 @@ pub(super) struct Link {
     pub(super) peer: Option<u32>,
     pub(super) alias: String,
     pub(super) group: u32,
-}
-
-/// An address that a link has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) link: u32,
-    pub(super) net: IpNet,
-    /// Whether it is of the link only (`fe80::…`), made by the kernel.
-    pub(super) link_local: bool,
-}
-
-/// A route of the main table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Route {
-    /// Where to; the whole family for the default route.
-    pub(super) to: IpNet,
-    pub(super) link: Option<u32>,
-    pub(super) gateway: Option<IpAddr>,
 }
 
 /// How a bridge is to be made.
@@ -275,42 +238,6 @@ pub(super) fn remove_group(batch: &mut Batch, group: u32) {
     });
 }
 
-/// Gives a link an address, or does nothing if it has it.
-pub(super) fn add_address(batch: &mut Batch, link: u32, net: IpNet) {
-    batch.message(NEW_ADDRESS, CREATE | REPLACE, |m| write_address(m, link, net));
-}
-
-/// Takes an address from a link.
-pub(super) fn remove_address(batch: &mut Batch, link: u32, net: IpNet) {
-    batch.message(DELETE_ADDRESS, 0, |m| write_address(m, link, net));
-}
-
-fn write_address(m: &mut Message<'_>, link: u32, net: IpNet) {
-    const ADDRESS: u16 = 1;
-    const LOCAL: u16 = 2;
-    const BROADCAST: u16 = 4;
-    let flags = if net.addr().is_ipv6() { NO_DUPLICATE_DETECTION } else { 0 };
-    let mut header = vec![family(net.addr()), net.prefix_len(), flags, UNIVERSE];
-    header.extend(link.to_ne_bytes());
-    m.header(&header);
-    m.bytes(LOCAL, &octets(net.addr()));
-    m.bytes(ADDRESS, &octets(net.addr()));
-    if let IpAddr::V4(_) = net.addr() {
-        m.bytes(BROADCAST, &octets(net.broadcast()));
-    }
-}
-
-/// Sets the default route of `gateway`'s family.
-pub(super) fn set_default_route(batch: &mut Batch, gateway: IpAddr, link: u32) {
-    const LINK: u16 = 4;
-    const GATEWAY: u16 = 5;
-    batch.message(NEW_ROUTE, CREATE | REPLACE, |m| {
-        m.header(&[family(gateway), 0, 0, 0, MAIN_TABLE, BY_STATIC, UNIVERSE, UNICAST, 0, 0, 0, 0]);
-        m.bytes(GATEWAY, &octets(gateway));
-        m.ne32(LINK, link);
-    });
-}
-
 /// All links of the namespace of `connection`.
 pub(super) fn links(connection: &Connection) -> io::Result<Vec<Link>> {
     let mut batch = Batch::new();
@@ -359,78 +286,10 @@ pub(super) fn is_removal(answer: &Answer) -> bool {
     answer.kind == DELETE_LINK
 }
 
-/// All addresses of the namespace of `connection`.
-pub(super) fn addresses(connection: &Connection) -> io::Result<Vec<Address>> {
-    let mut batch = Batch::new();
-    batch.message(GET_ADDRESS, DUMP, |m| m.header(&[0; ADDRESS_HEADER]));
-    Ok(connection.ask(&batch)?.iter().filter_map(read_address).collect())
-}
-
-fn read_address(answer: &Answer) -> Option<Address> {
-    const ADDRESS: u16 = 1;
-    const LOCAL: u16 = 2;
-    let attributes = answer.attributes(ADDRESS_HEADER);
-    let value = attributes.get(LOCAL).or_else(|| attributes.get(ADDRESS))?;
-    Some(Address {
-        link: ne32(answer.body.get(4..8)?)?,
-        net: IpNet::new(read_ip(value)?, *answer.body.get(1)?).ok()?,
-        link_local: *answer.body.get(3)? == SCOPE_LINK,
-    })
-}
-
-/// All unicast routes of the main table of the namespace of `connection`, both families.
-pub(super) fn routes(connection: &Connection) -> io::Result<Vec<Route>> {
-    let mut batch = Batch::new();
-    batch.message(GET_ROUTE, DUMP, |m| m.header(&[0; ROUTE_HEADER]));
-    Ok(connection.ask(&batch)?.iter().filter_map(read_route).collect())
-}
-
-fn read_route(answer: &Answer) -> Option<Route> {
-    const TO: u16 = 1;
-    const LINK: u16 = 4;
-    const GATEWAY: u16 = 5;
-    let [family, length, _, _, table, _, _, kind, ..] = *answer.body.first_chunk::<12>()?;
-    if table != MAIN_TABLE || kind != UNICAST {
-        return None;
-    }
-    let any = match i32::from(family) {
-        libc::AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        _ => return None,
-    };
-    let attributes = answer.attributes(ROUTE_HEADER);
-    let to = attributes.get(TO).map_or(Some(any), read_ip)?;
-    Some(Route {
-        to: IpNet::new(to, length).ok()?,
-        link: attributes.get(LINK).and_then(ne32),
-        gateway: attributes.get(GATEWAY).and_then(read_ip),
-    })
-}
-
-fn read_ip(value: &[u8]) -> Option<IpAddr> {
-    match value.len() {
-        4 => Some(IpAddr::from(<[u8; 4]>::try_from(value).ok()?)),
-        16 => Some(IpAddr::from(<[u8; 16]>::try_from(value).ok()?)),
-        _ => None,
-    }
-}
-
 fn link_header(index: u32, flags: u32, mask: u32) -> [u8; LINK_HEADER] {
     let mut header = [0; LINK_HEADER];
     header[4..8].copy_from_slice(&index.to_ne_bytes());
     header[8..12].copy_from_slice(&flags.to_ne_bytes());
     header[12..16].copy_from_slice(&mask.to_ne_bytes());
     header
-}
-
-fn family(address: IpAddr) -> u8 {
-    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    u8::try_from(family).unwrap_or_default()
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
 }

@@ -4,6 +4,7 @@
 //! knows nothing of services and containers beyond the ids it is handed, and never serves a packet:
 //! the kernel goes on without it.
 
+mod address;
 mod bridge;
 mod connections;
 mod error;
@@ -15,6 +16,7 @@ mod namespace;
 mod neighbours;
 mod netlink;
 mod resolver;
+mod route;
 mod rules;
 mod sandbox;
 mod state;

@@ -21,16 +21,20 @@ pub(super) fn redirect() -> Result<(), NetworkError> {
     if rules == PROTOCOLS.len() {
         return Ok(());
     }
-    connection.send(&transaction().finish()).map_err(failed())
+    connection.send(&transaction(rules > 0).finish()).map_err(failed())
 }
 
 const PROTOCOLS: [i32; 2] = [libc::IPPROTO_UDP, libc::IPPROTO_TCP];
 
-fn transaction() -> Transaction {
+/// `afresh` first takes away what is there. To remove a chain that sees packets costs the kernel 5 to
+/// 15 ms, which a new sandbox need not wait for.
+fn transaction(afresh: bool) -> Transaction {
     let mut transaction = Transaction::of_family(TABLE, Family::Ipv4);
     transaction.add_table();
-    transaction.remove_table();
-    transaction.add_table();
+    if afresh {
+        transaction.remove_table();
+        transaction.add_table();
+    }
     transaction.add_chain(CHAIN, Some(Hook { kind: "nat", place: 3, priority: -100 }));
     for protocol in PROTOCOLS {
         transaction.rule(CHAIN, |e| to_the_server(e, u8::try_from(protocol).unwrap_or_default()));
@@ -39,9 +43,9 @@ fn transaction() -> Transaction {
 }
 
 fn to_the_server(e: &mut Expressions<'_, '_>, protocol: u8) {
-    e.to_address(DNS_ADDRESS);
+    e.destination_is(DNS_ADDRESS);
     e.transport(protocol);
-    e.to_port(53);
+    e.destination_port_is(53);
     e.value(&DNS_ADDRESS.octets(), R0);
     e.value(&DNS_PORT.to_be_bytes(), R1);
     e.translate_to(R0, R1);

@@ -106,7 +106,8 @@ impl State {
         let new_ports = self.new_datagram_ports(&wanted);
         let changed = match self.rules.take() {
             Some(old) if !touched => self.change_rules(&old, &wanted),
-            _ => self.load_rules(&wanted),
+            Some(_) => self.load_rules(&wanted),
+            None => self.take_over_or_load_rules(&wanted),
         };
         // Whatever did not work as a change works from the ground up: somebody took away what the
         // change built on.
@@ -127,26 +128,48 @@ impl State {
     }
 
     /// Loads all rules, unless a process before this one left exactly these.
-    fn load_rules(&self, wanted: &RuleSet) -> Result<String, NetworkError> {
+    fn take_over_or_load_rules(&self, wanted: &RuleSet) -> Result<String, NetworkError> {
         let (transaction, fingerprint) = rules::load(wanted);
-        if !self.are_in_force(&fingerprint, transaction.rules())? {
+        if !self.are_in_force(&fingerprint, &transaction)? {
             self.commit(transaction)?;
         }
         Ok(fingerprint)
     }
 
-    fn are_in_force(&self, fingerprint: &str, rules: usize) -> Result<bool, NetworkError> {
+    fn load_rules(&self, wanted: &RuleSet) -> Result<String, NetworkError> {
+        let (transaction, fingerprint) = rules::load(wanted);
+        self.commit(transaction)?;
+        Ok(fingerprint)
+    }
+
+    /// Whether the table has the chain of this name, and as much in it as the transaction would put
+    /// there.
+    fn are_in_force(
+        &self,
+        fingerprint: &str,
+        whole: &rules::Transaction,
+    ) -> Result<bool, NetworkError> {
         const CHAIN_NAME: u16 = 3;
-        let list = |kind| {
-            let listing = listing(kind, Family::Inet, Some(&self.names.table), None);
+        let list = |kind, part: Option<&str>| {
+            let listing = listing(kind, Family::Inet, Some(&self.names.table), part);
             self.filter.ask(&listing).map_err(NetworkError::kernel("list the rules in force"))
         };
-        let has_fingerprint = list(Kind::GetChain)?.iter().any(|chain| {
+        let has_fingerprint = list(Kind::GetChain, None)?.iter().any(|chain| {
             let attributes = chain.attributes(4);
             attributes.text(1) == Some(&self.names.table)
                 && attributes.text(CHAIN_NAME) == Some(fingerprint)
         });
-        Ok(has_fingerprint && list(Kind::GetRule)?.len() == rules)
+        if !has_fingerprint || list(Kind::GetRule, None)?.len() != whole.rules() {
+            return Ok(false);
+        }
+        let mut elements = 0;
+        for set in rules::set_names() {
+            elements += list(Kind::GetElements, Some(set))?
+                .iter()
+                .map(rules::count_elements)
+                .sum::<usize>();
+        }
+        Ok(elements == whole.elements_added())
     }
 
     fn commit(&self, transaction: rules::Transaction) -> Result<(), NetworkError> {

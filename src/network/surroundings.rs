@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::NetworkError;
-use super::link;
 use super::names::Names;
 use super::netlink::Connection;
+use super::{NetworkError, link, route};
 
 /// The name servers of the host, and those behind a local stub.
 const RESOLVER_FILES: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
@@ -20,7 +19,7 @@ const FILE_LIMIT: usize = 64 * 1024;
 pub(super) fn on_link(connection: &Connection, names: &Names) -> Result<Vec<IpNet>, NetworkError> {
     let links = link::links(connection).map_err(NetworkError::kernel("list the network links"))?;
     let routes =
-        link::routes(connection).map_err(NetworkError::kernel("list the routes of the host"))?;
+        route::list(connection).map_err(NetworkError::kernel("list the routes of the host"))?;
     let prefix = names.bridge_prefix();
     let own: Vec<u32> =
         links.iter().filter(|link| link.name.starts_with(&prefix)).map(|link| link.index).collect();

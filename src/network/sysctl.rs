@@ -43,7 +43,7 @@ fn path_of(name: &str) -> Option<PathBuf> {
     let parts: Vec<_> = name.split(separator).collect();
     let fine =
         |part: &&str| !part.is_empty() && *part != "." && *part != ".." && !part.contains('\0');
-    if parts.len() < 3 || parts[0] != "net" || !parts.iter().all(|part| fine(&part)) {
+    if parts.len() < 3 || parts[0] != "net" || !parts.iter().all(fine) {
         return None;
     }
     Some(parts.iter().collect())

@@ -31,7 +31,7 @@ const PROTOCOL: (u32, u32) = (12, 1);
 const PORT: (u32, u32) = (13, 2);
 const LINK_NAME: (u32, u32) = (41, 16);
 
-const SETS: [Set<'_>; 7] = [
+static SETS: [Set<'_>; 7] = [
     Set { name: PORTS, fields: &[PROTOCOL, PORT], verdicts: true, ranges: false },
     Set { name: PORTS_AT, fields: &[ADDRESS, PROTOCOL, PORT], verdicts: true, ranges: false },
     Set { name: SAME_BRIDGE, fields: &[LINK_NAME, LINK_NAME], verdicts: false, ranges: false },
@@ -40,6 +40,11 @@ const SETS: [Set<'_>; 7] = [
     Set { name: GUARDED4, fields: &[LINK_NAME], verdicts: false, ranges: false },
     Set { name: GUARDED6, fields: &[LINK_NAME], verdicts: false, ranges: false },
 ];
+
+/// The names of all sets and maps.
+pub(in crate::network) fn set_names() -> impl Iterator<Item = &'static str> {
+    SETS.iter().map(|set| set.name)
+}
 
 /// The rules of a [`RuleSet`], and where they are written.
 pub(super) struct Chains<'a>(pub(super) &'a mut Transaction, pub(super) &'a RuleSet);
@@ -82,7 +87,7 @@ impl Chains<'_> {
         t.add_chain("raw", Some(Hook { kind: "filter", place: 0, priority: -300 }));
         t.rule("raw", |e| {
             e.name_begins(Meta::InName, &rules.prefix);
-            e.to_loopback();
+            e.destination_is_loopback();
             e.verdict(verdict::DROP);
         });
     }
@@ -94,19 +99,19 @@ impl Chains<'_> {
         // Translation comes before the kernel's own check for strange addresses: a neighbour must not
         // reach what is published at 127.0.0.1.
         t.rule("prerouting", |e| {
-            e.to_loopback();
+            e.destination_is_loopback();
             e.verdict(verdict::RETURN);
         });
         // Services of the host at other loopback addresses (127.0.0.53) keep their ports.
         t.rule("output", |e| {
-            e.to_loopback();
-            e.not_to_address(Ipv4Addr::LOCALHOST);
+            e.destination_is_loopback();
+            e.destination_is_not(Ipv4Addr::LOCALHOST);
             e.verdict(verdict::RETURN);
         });
         for chain in ["prerouting", "output"] {
             t.rule(chain, |e| {
                 e.ipv4();
-                e.to_host();
+                e.destination_is_host();
                 e.jump("published");
             });
         }
@@ -132,7 +137,7 @@ impl Chains<'_> {
             e.ipv4();
             e.name_begins(Meta::OutName, &rules.prefix);
             e.translated();
-            e.from_host();
+            e.source_is_host();
             e.masquerade();
         });
         // From a container to one of its own network (or itself) by a published port: the answer has
@@ -154,7 +159,7 @@ impl Chains<'_> {
         });
         // Public IPv6 addresses need no translation.
         t.rule(chain, |e| {
-            e.from_local_ipv6();
+            e.source_is_local_ipv6();
             e.name_begins(Meta::InName, &rules.prefix);
             e.name_does_not_begin(Meta::OutName, &rules.prefix);
             e.masquerade();
@@ -164,7 +169,10 @@ impl Chains<'_> {
     fn forwarding(&mut self) {
         let Self(t, rules) = self;
         t.add_chain("forward", Some(Hook { kind: "filter", place: 2, priority: 0 }));
-        rule(t, "forward", verdict::ACCEPT, |e| e.established());
+        t.rule("forward", |e| {
+            e.established();
+            e.verdict(verdict::ACCEPT);
+        });
         t.rule("forward", |e| {
             e.name_begins(Meta::InName, &rules.prefix);
             e.jump("from_network");
@@ -188,13 +196,19 @@ impl Chains<'_> {
         rule(t, from, verdict::DROP, |e| e.name_in(Meta::InName, INTERNAL));
         rule(t, from, verdict::DROP, |e| e.name_in(Meta::OutName, INTERNAL));
         // Networks reach each other by published ports only.
-        rule(t, from, verdict::ACCEPT, |e| e.translated());
+        t.rule(from, |e| {
+            e.translated();
+            e.verdict(verdict::ACCEPT);
+        });
         rule(t, from, verdict::DROP, |e| e.name_begins(Meta::OutName, &rules.prefix));
         // A way out. What goes to another instance's network is that one's to judge.
         rule(t, from, verdict::ACCEPT, |_| {});
         let to = "to_network";
         rule(t, to, verdict::DROP, |e| e.name_in(Meta::OutName, INTERNAL));
-        rule(t, to, verdict::ACCEPT, |e| e.translated());
+        t.rule(to, |e| {
+            e.translated();
+            e.verdict(verdict::ACCEPT);
+        });
         rule(t, to, verdict::DROP, |_| {});
     }
 
@@ -252,7 +266,10 @@ fn to_backends(t: &mut Transaction, port: &PublishedPort, backends: &BTreeSet<(I
             e.transport(transport);
             e.reset();
         }),
-        (None, _) => t.rule(&chain, |e| e.port_unreachable()),
+        (None, _) => t.rule(&chain, |e| {
+            e.transport(transport);
+            e.port_unreachable();
+        }),
         (Some((address, number)), 0) => t.rule(&chain, |e| {
             e.transport(transport);
             e.value(&address.octets(), R0);

@@ -94,32 +94,32 @@ impl Expressions<'_, '_> {
     }
 
     /// Goes on only with packets to a port of this number.
-    pub(in crate::network) fn to_port(&mut self, port: u16) {
+    pub(in crate::network) fn destination_port_is(&mut self, port: u16) {
         self.load_port(R0);
         self.compare(R0, EQUAL, &port.to_be_bytes());
     }
 
     /// Goes on only with IPv4 packets to 127.0.0.0/8.
-    pub(in crate::network) fn to_loopback(&mut self) {
+    pub(in crate::network) fn destination_is_loopback(&mut self) {
         self.ipv4();
         self.payload(1, DESTINATION_OFFSET, 1, R0);
         self.compare(R0, EQUAL, &[127]);
     }
 
     /// Goes on only with IPv4 packets to this address.
-    pub(in crate::network) fn to_address(&mut self, address: Ipv4Addr) {
+    pub(in crate::network) fn destination_is(&mut self, address: Ipv4Addr) {
         self.load_destination(R0);
         self.compare(R0, EQUAL, &address.octets());
     }
 
     /// Goes on only with IPv4 packets to any other address.
-    pub(in crate::network) fn not_to_address(&mut self, address: Ipv4Addr) {
+    pub(in crate::network) fn destination_is_not(&mut self, address: Ipv4Addr) {
         self.load_destination(R0);
         self.compare(R0, NOT_EQUAL, &address.octets());
     }
 
     /// Goes on only if the packet is from a unique local IPv6 address (fc00::/7).
-    pub(in crate::network) fn from_local_ipv6(&mut self) {
+    pub(in crate::network) fn source_is_local_ipv6(&mut self) {
         self.ipv6();
         self.payload(1, 8, 1, R0);
         self.mask(R0, &[0xfe]);
@@ -127,12 +127,12 @@ impl Expressions<'_, '_> {
     }
 
     /// Goes on only if the destination is an address of the host.
-    pub(in crate::network) fn to_host(&mut self) {
+    pub(in crate::network) fn destination_is_host(&mut self) {
         self.fib(2);
     }
 
     /// Goes on only if the source is an address of the host.
-    pub(in crate::network) fn from_host(&mut self) {
+    pub(in crate::network) fn source_is_host(&mut self) {
         self.fib(1);
     }
 

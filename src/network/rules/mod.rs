@@ -13,7 +13,9 @@ mod transaction;
 
 pub(super) use expression::{Expressions, Meta, R0, R1, verdict};
 pub(super) use rule_set::{PublishedPort, RuleSet};
-pub(super) use transaction::{Family, Hook, Kind, Transaction, listing, table_of};
+pub(super) use transaction::{Family, Hook, Kind, Transaction, count_elements, listing, table_of};
+
+pub(super) use chains::set_names;
 
 use chains::Chains;
 

@@ -19,6 +19,7 @@ pub(in crate::network) enum Kind {
     DeleteRule = 8,
     NewSet = 9,
     NewElements = 12,
+    GetElements = 13,
     DeleteElements = 14,
 }
 
@@ -74,6 +75,8 @@ pub(in crate::network) enum Data {
 }
 
 const SUBSYSTEM: u16 = 10;
+/// The policy of a chain that lets pass what no rule is about.
+const ACCEPT: u32 = 1;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// An attribute holds 64 KiB, and an element some 60 bytes.
@@ -96,6 +99,7 @@ pub(in crate::network) struct Transaction {
     family: Family,
     sets: u32,
     rules: usize,
+    elements: usize,
 }
 
 impl Transaction {
@@ -108,7 +112,7 @@ impl Transaction {
     pub(in crate::network) fn of_family(table: &str, family: Family) -> Self {
         let mut batch = Batch::new();
         batch.message(BATCH_BEGIN, NO_ACKNOWLEDGE, |m| m.header(&[0, 0, 0, 10]));
-        Self { batch, table: table.to_owned(), family, sets: 0, rules: 0 }
+        Self { batch, table: table.to_owned(), family, sets: 0, rules: 0, elements: 0 }
     }
 
     /// The messages, ready to be sent.
@@ -132,6 +136,11 @@ impl Transaction {
         format!("state-{}", hex(&Sha256::digest(self.batch.bytes())[..8]))
     }
 
+    /// How many elements it adds to sets with a name.
+    pub(in crate::network) fn elements_added(&self) -> usize {
+        self.elements
+    }
+
     pub(in crate::network) fn add_table(&mut self) {
         self.write(Kind::NewTable, CREATE, |m, table| m.text(1, table));
     }
@@ -141,7 +150,16 @@ impl Transaction {
     }
 
     pub(in crate::network) fn add_chain(&mut self, name: &str, hook: Option<Hook>) {
-        const ACCEPT: u32 = 1;
+        self.add_chain_with_policy(name, hook, ACCEPT);
+    }
+
+    /// A base chain as others have it, which lets nothing pass.
+    #[cfg(test)]
+    pub(in crate::network) fn add_dropping_chain(&mut self, name: &str, hook: Hook) {
+        self.add_chain_with_policy(name, Some(hook), 0);
+    }
+
+    fn add_chain_with_policy(&mut self, name: &str, hook: Option<Hook>, policy: u32) {
         self.write(Kind::NewChain, CREATE, |m, table| {
             m.text(1, table);
             m.text(3, name);
@@ -150,7 +168,7 @@ impl Transaction {
                     m.be32(1, hook.place);
                     m.bytes(2, &hook.priority.to_be_bytes());
                 });
-                m.be32(5, ACCEPT);
+                m.be32(5, policy);
                 m.text(7, hook.kind);
             }
         });
@@ -280,6 +298,7 @@ impl Transaction {
     }
 
     pub(in crate::network) fn add_elements(&mut self, set: &str, elements: &[Element]) {
+        self.elements += elements.len();
         self.elements(Kind::NewElements, set, None, elements);
     }
 
@@ -340,6 +359,12 @@ pub(in crate::network) fn listing(
         }
     });
     batch
+}
+
+/// How many elements are listed in an answer.
+pub(in crate::network) fn count_elements(answer: &Answer) -> usize {
+    const ELEMENTS: u16 = 3;
+    answer.attributes(4).nested(ELEMENTS).count()
 }
 
 /// The family and table that a notification is about. All kinds of objects have the table's name as

@@ -1,13 +1,14 @@
 //! A host to test on: a network namespace of its own, with a neighbour outside.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
@@ -16,14 +17,10 @@ use crate::model::{
 };
 use crate::network::link::{self, NewBridge, NewVeth};
 use crate::network::netlink::{Batch, Connection};
-use crate::network::{Networks, files_of_sandboxes, namespace, sysctl};
+use crate::network::{Networks, address, files_of_sandboxes, namespace, route, sysctl};
 use crate::sys::netlink::NetlinkFamily;
 use crate::sys::netns::in_netns;
 
-/// The host's address outside.
-pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-/// The neighbour's address.
-pub(super) const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 /// How long a test waits for something that comes at once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a test waits for something that should not come.
@@ -75,7 +72,7 @@ impl Drop for Files {
     }
 }
 
-fn instance(directory: &Path, name: &str) -> Instance {
+pub(super) fn instance(directory: &Path, name: &str) -> Instance {
     Instance { root: directory.join(name), run: directory.join(name).join("run") }
 }
 
@@ -91,11 +88,23 @@ fn connect_neighbour(path: &Path) {
     );
     host.send(&batch).unwrap();
     let bridge = index(&host, "ext0");
+    neighbour(path, &host, bridge, "ext0-out", ["198.51.100.1/24", "198.51.100.9/24"]);
+}
+
+/// Somebody in the LAN `bridge` of the host: the host and he have these addresses.
+pub(super) fn neighbour(
+    path: &Path,
+    host: &Connection,
+    bridge: u32,
+    name: &str,
+    [ours, his]: [&str; 2],
+) {
     namespace::make(path, |namespace| {
         let mut batch = Batch::new();
-        link::add_address(&mut batch, bridge, "198.51.100.1/24".parse().unwrap());
+        let ours: IpNet = ours.parse().unwrap();
+        address::add(&mut batch, bridge, ours);
         let veth = NewVeth {
-            name: "ext0-out",
+            name,
             alias: "",
             bridge,
             group: 0,
@@ -110,9 +119,9 @@ fn connect_neighbour(path: &Path) {
         let eth0 = index(&inside, "eth0");
         let mut batch = Batch::new();
         link::set_up(&mut batch, 1);
-        link::add_address(&mut batch, eth0, "198.51.100.9/24".parse().unwrap());
+        address::add(&mut batch, eth0, his.parse().unwrap());
         link::set_up(&mut batch, eth0);
-        link::set_default_route(&mut batch, IpAddr::V4(HOST), eth0);
+        route::set_default(&mut batch, ours.addr(), eth0);
         inside.send(&batch).unwrap();
         Ok(())
     })

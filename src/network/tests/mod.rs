@@ -2,3 +2,6 @@
 
 mod host;
 mod paths;
+mod publishing;
+mod sandboxes;
+mod upkeep;

@@ -1,116 +1,20 @@
 //! Sandboxes: a task's network namespace, its interfaces, addresses, routes and settings.
 
-use std::collections::BTreeMap;
+mod plan;
+
 use std::fs::File;
-use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
-use ipnet::IpNet;
+pub(super) use plan::Plan;
 
-use super::bridge::Network;
 use super::link::{self, Link, NewVeth};
-use super::names::{Names, hardware_address, is_interface_name};
 use super::netlink::{Batch, Connection};
-use super::{NetworkError, namespace, resolver, sysctl};
-use crate::model::{Interface, Sandbox, TaskId};
+use super::{NetworkError, address, namespace, resolver, route, sysctl};
 use crate::sys::netlink::NetlinkFamily;
+use plan::Planned;
 
 const LOOPBACK: u32 = 1;
-
-/// A sandbox with all details: nothing is left to decide.
-#[derive(Debug)]
-pub(super) struct Plan<'a> {
-    names: &'a Names,
-    task: TaskId,
-    interfaces: Vec<Planned>,
-    gateways: Vec<Gateway>,
-    sysctls: &'a BTreeMap<String, String>,
-}
-
-#[derive(Debug)]
-struct Planned {
-    /// The name inside.
-    name: String,
-    address: [u8; 6],
-    addresses: Vec<IpNet>,
-    bridge: u32,
-    bridge_name: String,
-    mtu: u32,
-    /// The host's end, if it has to be made.
-    host_end: String,
-}
-
-/// A default route.
-#[derive(Debug)]
-struct Gateway {
-    address: IpAddr,
-    interface: usize,
-}
-
-impl<'a> Plan<'a> {
-    /// Works out the details of `sandbox` in these networks. `nonce` is never the same.
-    pub(super) fn new(
-        names: &'a Names,
-        networks: &BTreeMap<String, Network>,
-        sandbox: &'a Sandbox,
-        nonce: u64,
-    ) -> Result<Self, NetworkError> {
-        let mut plan = Self {
-            names,
-            task: sandbox.task,
-            interfaces: Vec::new(),
-            gateways: Vec::new(),
-            sysctls: &sandbox.sysctls,
-        };
-        for (number, interface) in sandbox.interfaces.iter().enumerate() {
-            let network = networks.get(&interface.network).ok_or_else(|| {
-                let network = interface.network.clone();
-                NetworkError::NoSuchNetwork { task: sandbox.task, network }
-            })?;
-            plan.interfaces.push(Planned {
-                name: interface_name(interface, number)?,
-                address: interface
-                    .mac
-                    .unwrap_or_else(|| hardware_address(&interface.network, interface.address)),
-                addresses: addresses(sandbox.task, interface, network)?,
-                bridge: network.index,
-                bridge_name: network.link.clone(),
-                mtu: network.mtu,
-                host_end: names.veth(sandbox.task, number, nonce),
-            });
-            plan.add_gateways(interface, network, number);
-        }
-        Ok(plan)
-    }
-
-    /// The first network with a way out has the default route, in each family.
-    fn add_gateways(&mut self, interface: &Interface, network: &Network, number: usize) {
-        let four = Some(IpAddr::V4(network.gateway));
-        let six = network.subnet6.map(|(_, gateway)| IpAddr::V6(gateway));
-        let six = six.filter(|_| interface.address6.is_some());
-        for address in [four, six].into_iter().flatten().filter(|_| !network.internal) {
-            let same = |known: &Gateway| known.address.is_ipv4() == address.is_ipv4();
-            if !self.gateways.iter().any(same) {
-                self.gateways.push(Gateway { address, interface: number });
-            }
-        }
-    }
-
-    fn has_ipv6(&self) -> bool {
-        self.interfaces.iter().any(Planned::has_ipv6)
-    }
-
-    fn failed(&self, what: &str) -> impl FnOnce(std::io::Error) -> NetworkError + use<> {
-        NetworkError::kernel(format!("{what} of task {}", self.task))
-    }
-}
-
-impl Planned {
-    fn has_ipv6(&self) -> bool {
-        self.addresses.iter().any(|net| net.addr().is_ipv6())
-    }
-}
 
 /// Makes the sandbox at `path`, or corrects the one that is there.
 pub(super) fn ensure(path: &Path, plan: &Plan<'_>) -> Result<(), NetworkError> {
@@ -138,9 +42,9 @@ fn cut_off() -> Result<(), NetworkError> {
     let failed = || NetworkError::kernel("cut a sandbox off");
     let inside = Connection::open(NetlinkFamily::Route).map_err(failed())?;
     let mut batch = Batch::new();
-    for address in link::addresses(&inside).map_err(failed())? {
+    for address in address::list(&inside).map_err(failed())? {
         if address.link != LOOPBACK {
-            link::remove_address(&mut batch, address.link, address.net);
+            address::remove(&mut batch, address.link, address.net);
         }
     }
     inside.send_expecting(&batch, |_| true).map_err(failed())
@@ -240,13 +144,13 @@ fn bring_up(inside: &Connection, plan: &Plan<'_>) -> Result<(), NetworkError> {
             sysctl::set_if_there(&format!("net/ipv6/conf/{}/disable_ipv6", interface.name), off)?;
         }
         for net in &interface.addresses {
-            link::add_address(&mut batch, *index, *net);
+            address::add(&mut batch, *index, *net);
         }
         link::set_up(&mut batch, *index);
     }
     for gateway in &plan.gateways {
         if let Some(index) = indexes.get(gateway.interface) {
-            link::set_default_route(&mut batch, gateway.address, *index);
+            route::set_default(&mut batch, gateway.address, *index);
         }
     }
     inside.send(&batch).map_err(plan.failed("give addresses to the interfaces"))
@@ -271,11 +175,11 @@ fn remove_wrong_addresses(inside: &Connection, plan: &Plan<'_>) -> Result<(), Ne
     let failed = || plan.failed("correct the addresses");
     let indexes = indexes(inside, plan)?;
     let mut batch = Batch::new();
-    for address in link::addresses(inside).map_err(failed())? {
+    for address in address::list(inside).map_err(failed())? {
         let interface = indexes.iter().position(|index| *index == address.link);
         let interface = interface.and_then(|number| plan.interfaces.get(number));
         if interface.is_some_and(|i| !address.link_local && !i.addresses.contains(&address.net)) {
-            link::remove_address(&mut batch, address.link, address.net);
+            address::remove(&mut batch, address.link, address.net);
         }
     }
     inside.send(&batch).map_err(failed())
@@ -309,35 +213,4 @@ fn open(plan: &Plan<'_>) -> Result<Connection, NetworkError> {
 
 fn list(inside: &Connection, plan: &Plan<'_>) -> Result<Vec<Link>, NetworkError> {
     link::links(inside).map_err(plan.failed("list the interfaces"))
-}
-
-fn interface_name(interface: &Interface, number: usize) -> Result<String, NetworkError> {
-    match &interface.name {
-        None => Ok(format!("eth{number}")),
-        Some(name) if is_interface_name(name) => Ok(name.clone()),
-        Some(name) => Err(NetworkError::BadInterfaceName(name.clone())),
-    }
-}
-
-fn addresses(
-    task: TaskId,
-    interface: &Interface,
-    network: &Network,
-) -> Result<Vec<IpNet>, NetworkError> {
-    let outside = |address| NetworkError::AddressOutside {
-        task,
-        network: interface.network.clone(),
-        address,
-    };
-    let within = |net: IpNet, address: IpAddr| {
-        let inside = net.contains(&address);
-        let net = IpNet::new(address, net.prefix_len()).ok().filter(|_| inside);
-        net.ok_or_else(|| outside(address))
-    };
-    let mut addresses = vec![within(network.subnet.into(), interface.address.into())?];
-    if let Some(address) = interface.address6 {
-        let subnet = network.subnet6.ok_or_else(|| outside(address.into()))?.0;
-        addresses.push(within(subnet.into(), address.into())?);
-    }
-    Ok(addresses)
 }
