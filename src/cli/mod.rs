@@ -26,6 +26,9 @@ enum Verb {
     /// Run the network helper of an instance. The daemon starts it by itself.
     #[command(hide = true)]
     Netd,
+    /// Small programs to try orca with; the built-in image runs them.
+    #[command(subcommand)]
+    Demo(crate::demo::Command),
 }
 
 /// Runs the program; its status is the process's.
@@ -34,5 +37,6 @@ pub fn main() -> ExitCode {
     let instance = Instance { root: arguments.root, run: arguments.run };
     match arguments.verb {
         Verb::Netd => crate::netd::main(&instance),
+        Verb::Demo(command) => crate::demo::run(command),
     }
 }

@@ -1,5 +1,6 @@
 //! What a name means to one sandbox.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::rdata::PTR;
@@ -130,8 +131,12 @@ fn plain(name: &Name) -> String {
     text
 }
 
-fn fully_qualified(name: &Name) -> Name {
+/// Names from the wire have a final dot already; those from elsewhere may not.
+fn fully_qualified(name: &Name) -> Cow<'_, Name> {
+    if name.is_fqdn() {
+        return Cow::Borrowed(name);
+    }
     let mut name = name.clone();
     name.set_fqdn(true);
-    name
+    Cow::Owned(name)
 }
