@@ -113,7 +113,9 @@ fn programs_end_well_when_told_to_stop() {
         // Its first line tells that it watches for signals.
         let mut print = orca("print 1000 --every 100").stdout(Stdio::piped()).spawn().unwrap();
         let mut first = [0; 7];
-        print.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        // Held to the end: a log that nobody takes is an error.
+        let mut log = print.stdout.take().unwrap();
+        log.read_exact(&mut first).unwrap();
         assert_eq!(stop(&mut print, signal), 0);
     }
     assert_eq!(output("sleep 0").status.code(), Some(0));

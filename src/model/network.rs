@@ -120,6 +120,21 @@ pub struct DnsTable {
     pub generation: u64,
     /// One entry for each sandbox that has a resolver.
     pub sandboxes: BTreeMap<TaskId, DnsSandbox>,
+    /// Names that many sandboxes see alike, such as those of one network, each set written once: a
+    /// table of a hundred sandboxes that see a hundred services then grows with their sum and not
+    /// with their product.
+    #[serde(default)]
+    pub zones: BTreeMap<String, DnsZone>,
+}
+
+/// Names that sandboxes share.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DnsZone {
+    /// As in [`DnsSandbox::names`].
+    pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// As in [`DnsSandbox::reverse`].
+    pub reverse: BTreeMap<IpAddr, String>,
 }
 
 /// The view of names of one sandbox.
@@ -132,6 +147,10 @@ pub struct DnsSandbox {
     pub names: BTreeMap<String, Vec<IpAddr>>,
     /// Names for addresses (PTR), without a final dot.
     pub reverse: BTreeMap<IpAddr, String>,
+    /// The keys of the [zones](DnsTable::zones) that it sees beside its own names, in order: its own
+    /// names come first, then the first zone in which the name has addresses.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// Whether other questions are asked outside. False on internal networks.
     pub forward: bool,
     /// Servers to ask instead of the host's own (`dns:`), from inside the namespace.

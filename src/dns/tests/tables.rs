@@ -10,11 +10,11 @@ use crate::dns::Resolvers;
 use crate::dns::testing::{
     ask, client, dig, exchange, new_netns, on_new_host, question, sandbox, text,
 };
-use crate::model::{DNS_PORT, DnsSandbox, DnsTable, TaskId};
+use crate::model::{DNS_PORT, DnsSandbox, DnsTable, DnsZone, TaskId};
 
 fn table(sandboxes: &[DnsSandbox]) -> DnsTable {
     let sandboxes = (1..).map(TaskId).zip(sandboxes.iter().cloned()).collect();
-    DnsTable { generation: 1, sandboxes }
+    DnsTable { generation: 1, sandboxes, ..DnsTable::default() }
 }
 
 fn resolvers() -> Resolvers {
@@ -155,7 +155,11 @@ fn a_sandbox_that_leaves_the_table_is_let_go() {
         resolvers.put(table(&views)).await;
         assert_eq!(resolvers.len(), 2);
         resolvers
-            .put(DnsTable { sandboxes: [(TaskId(2), views[1].clone())].into(), generation: 2 })
+            .put(DnsTable {
+                sandboxes: [(TaskId(2), views[1].clone())].into(),
+                generation: 2,
+                ..DnsTable::default()
+            })
             .await;
         assert_eq!(resolvers.len(), 1);
         assert_eq!(text(&ask(&two, "a", RecordType::A).await), "NoError 10.0.0.2");
@@ -204,5 +208,29 @@ fn a_namespace_that_is_replaced_under_the_same_path_gets_a_server_too() {
         assert_eq!(new_netns(dir.path(), "one"), netns);
         assert_eq!(resolvers.put(view).await, BTreeMap::new());
         assert_eq!(text(&ask(&netns, "a", RecordType::A).await), "NoError 10.0.0.2");
+    });
+}
+
+#[test]
+fn a_change_of_a_zone_is_seen_by_all_who_see_the_zone() {
+    on_new_host(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (new_netns(dir.path(), "one"), new_netns(dir.path(), "two"));
+        let mut seeing = sandbox(&one, &[]);
+        seeing.zones = vec!["no-such-zone".to_owned(), "shop".to_owned()];
+        let blind = DnsSandbox { forward: false, ..sandbox(&two, &[]) };
+        let mut resolvers = resolvers();
+        for address in ["10.0.0.2", "10.0.0.3"] {
+            let zone = DnsZone {
+                names: [("db".to_owned(), vec![address.parse().unwrap()])].into(),
+                ..DnsZone::default()
+            };
+            let mut table = table(&[seeing.clone(), blind.clone()]);
+            table.zones.insert("shop".to_owned(), zone);
+            assert_eq!(resolvers.put(table).await, BTreeMap::new());
+            let expected = format!("NoError {address}");
+            assert_eq!(text(&ask(&one, "db", RecordType::A).await), expected);
+            assert_eq!(text(&ask(&two, "db", RecordType::A).await), "NXDomain");
+        }
     });
 }
