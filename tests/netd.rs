@@ -129,7 +129,11 @@ fn state(generation: u64, netns: &Path, address: &str) -> NetdState {
         ..DnsSandbox::default()
     };
     NetdState {
-        dns: DnsTable { generation, sandboxes: [(TaskId(7), sandbox)].into() },
+        dns: DnsTable {
+            generation,
+            sandboxes: [(TaskId(7), sandbox)].into(),
+            ..DnsTable::default()
+        },
         ports: [HeldPort { host_ip: None, port: 8080, protocol: Protocol::Tcp }].into(),
         ..NetdState::default()
     }

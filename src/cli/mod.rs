@@ -28,6 +28,9 @@ enum Verb {
     Netd,
     /// Run the daemon.
     Daemon,
+    /// Small programs to try orca with; the built-in image runs them.
+    #[command(subcommand)]
+    Demo(crate::demo::Command),
 }
 
 /// Runs the program; its status is the process's.
@@ -45,5 +48,6 @@ pub fn main() -> ExitCode {
     match arguments.verb {
         Verb::Netd => crate::netd::main(&instance),
         Verb::Daemon => crate::daemon::main(instance),
+        Verb::Demo(command) => crate::demo::run(command),
     }
 }

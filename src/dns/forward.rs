@@ -69,11 +69,10 @@ impl Forwarder {
         }
         match outcome {
             Outcome::Answered(mut reply) | Outcome::Declined(mut reply) => {
-                if transport == Transport::Udp && reply.len() > asked.payload() {
-                    return asked.cut();
-                }
-                // Both have an id: they were read as messages.
-                reply[..2].copy_from_slice(&bytes[..2]);
+                let too_long = transport == Transport::Udp && reply.len() > asked.payload();
+                let (false, Some(id)) = (too_long, reply.get_mut(..2)) else { return asked.cut() };
+                // The question has an id: it was read as a message.
+                id.copy_from_slice(&bytes[..2]);
                 reply
             }
             Outcome::Silent => asked.failure(ResponseCode::ServFail),

@@ -1,12 +1,13 @@
 //! What a name means to one sandbox.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::rdata::PTR;
 use hickory_proto::rr::{Name, RData, RecordType};
 use ipnet::IpNet;
 
-use crate::model::DnsSandbox;
+use super::view::View;
 
 /// How long a client may keep an answer, in seconds. Replicas come and go, and a client that holds a
 /// dead address is the best known trouble of resolvers in container hosts.
@@ -37,25 +38,25 @@ pub enum Answer {
     Refused,
 }
 
-/// Answers `question` from the table of `sandbox`.
-pub fn answer(sandbox: &DnsSandbox, question: Question<'_>) -> Answer {
+/// Answers `question` as `view` has it.
+pub fn answer(view: &View, question: Question<'_>) -> Answer {
     if matches!(question.kind, RecordType::AXFR | RecordType::IXFR | RecordType::OPT) {
         return Answer::Refused;
     }
     if let Ok(net) = fully_qualified(question.name).parse_arpa_name() {
-        return reverse(sandbox, net, question.kind);
+        return reverse(view, net, question.kind);
     }
     let name = plain(question.name);
-    if let Some(addresses) = sandbox.names.get(&name) {
+    if let Some(addresses) = view.addresses(&name) {
         return known(addresses, question.kind);
     }
     if is_localhost(&name) {
         return known(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], question.kind);
     }
-    if is_service_of_known(sandbox, &name) {
+    if is_service_of_known(view, &name) {
         return Answer::NxDomain;
     }
-    outside(sandbox)
+    outside(view)
 }
 
 /// The records of a name that the table has.
@@ -78,9 +79,9 @@ fn known(addresses: &[IpAddr], kind: RecordType) -> Answer {
 
 /// A question below `in-addr.arpa` or `ip6.arpa`. One about our own networks never leaves the host:
 /// nobody outside can know, and the addresses are nobody's business.
-fn reverse(sandbox: &DnsSandbox, net: IpNet, kind: RecordType) -> Answer {
+fn reverse(view: &View, net: IpNet, kind: RecordType) -> Answer {
     let is_whole = net.prefix_len() == net.max_prefix_len();
-    if is_whole && let Some(name) = sandbox.reverse.get(&net.addr()) {
+    if is_whole && let Some(name) = view.name_of(net.addr()) {
         let asks_name = matches!(kind, RecordType::PTR | RecordType::ANY);
         let labels = name.split('.').map(str::as_bytes);
         return match Name::from_labels(labels) {
@@ -88,25 +89,25 @@ fn reverse(sandbox: &DnsSandbox, net: IpNet, kind: RecordType) -> Answer {
             _ => Answer::NoData,
         };
     }
-    if sandbox.own_networks.iter().any(|own| own.contains(&net)) {
+    if view.sandbox.own_networks.iter().any(|own| own.contains(&net)) {
         return Answer::NxDomain;
     }
-    outside(sandbox)
+    outside(view)
 }
 
 /// A name that the table does not have.
-fn outside(sandbox: &DnsSandbox) -> Answer {
-    if sandbox.forward { Answer::Forward } else { Answer::NxDomain }
+fn outside(view: &View) -> Answer {
+    if view.sandbox.forward { Answer::Forward } else { Answer::NxDomain }
 }
 
 /// `_http._tcp.web`, where `web` is ours: nobody outside can know of it.
-fn is_service_of_known(sandbox: &DnsSandbox, name: &str) -> bool {
+fn is_service_of_known(view: &View, name: &str) -> bool {
     let mut rest = name;
     while let Some((label, parent)) = rest.split_once('.') {
         if !label.starts_with('_') {
             return false;
         }
-        if sandbox.names.contains_key(parent) {
+        if view.addresses(parent).is_some() {
             return true;
         }
         rest = parent;
@@ -130,8 +131,12 @@ fn plain(name: &Name) -> String {
     text
 }
 
-fn fully_qualified(name: &Name) -> Name {
+/// Names from the wire have a final dot already; those from elsewhere may not.
+fn fully_qualified(name: &Name) -> Cow<'_, Name> {
+    if name.is_fqdn() {
+        return Cow::Borrowed(name);
+    }
     let mut name = name.clone();
     name.set_fqdn(true);
-    name
+    Cow::Owned(name)
 }

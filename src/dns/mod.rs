@@ -17,6 +17,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod view;
 
 pub use lookup::{Answer, Question, TTL, answer};
 pub use resolvers::Resolvers;
+pub use view::View;

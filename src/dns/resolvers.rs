@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use super::forward::Forwarder;
 use super::server::{Server, Sockets};
-use crate::model::{DNS_ADDRESS, DNS_PORT, DnsSandbox, DnsTable, TaskId};
+use super::view::View;
+use crate::model::{DNS_ADDRESS, DNS_PORT, DnsTable, DnsZone, TaskId};
 
 /// The servers that run, one for each sandbox.
 #[derive(Debug)]
 pub struct Resolvers {
     servers: BTreeMap<TaskId, Running>,
+    zones: BTreeMap<String, Arc<DnsZone>>,
     forwarder: Arc<Forwarder>,
 }
 
@@ -30,13 +32,17 @@ type Identity = (u64, u64);
 /// A server to start.
 struct Wanted {
     task: TaskId,
-    table: Arc<DnsSandbox>,
+    view: Arc<View>,
 }
 
 impl Resolvers {
     /// No servers yet. Questions for the outside go to the servers that the file `resolv_conf` names.
     pub fn new(resolv_conf: impl Into<PathBuf>) -> Self {
-        Self { servers: BTreeMap::new(), forwarder: Arc::new(Forwarder::new(resolv_conf.into())) }
+        Self {
+            servers: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            forwarder: Arc::new(Forwarder::new(resolv_conf.into())),
+        }
     }
 
     /// Puts `table` in force: servers whose sandbox is not in it end, new ones start, and all others
@@ -46,12 +52,15 @@ impl Resolvers {
         self.servers.retain(|task, running| {
             table.sandboxes.get(task).is_some_and(|wanted| running.is_in(&wanted.netns))
         });
+        self.zones = shared(table.zones, &self.zones);
         let mut missing = Vec::new();
-        for (task, table) in table.sandboxes {
+        for (task, sandbox) in table.sandboxes {
+            let zones = sandbox.zones.iter().filter_map(|key| self.zones.get(key)).cloned();
+            let view = Arc::new(View { zones: zones.collect(), sandbox });
             match self.servers.get(&task) {
-                Some(running) if *running.server.table() == table => {}
-                Some(running) => running.server.swap(Arc::new(table)),
-                None => missing.push(Wanted { task, table: Arc::new(table) }),
+                Some(running) if *running.server.view() == *view => {}
+                Some(running) => running.server.swap(view),
+                None => missing.push(Wanted { task, view }),
             }
         }
         self.start(missing).await
@@ -73,7 +82,7 @@ impl Resolvers {
         let mut failed = BTreeMap::new();
         for (wanted, sockets) in opened {
             let started = sockets.and_then(|(netns, sockets)| {
-                let server = Server::start(sockets, wanted.table, Arc::clone(&self.forwarder))?;
+                let server = Server::start(sockets, wanted.view, Arc::clone(&self.forwarder))?;
                 Ok(Running { server, netns })
             });
             match started {
@@ -91,12 +100,27 @@ impl Running {
     }
 }
 
+/// The zones of a new table: the old ones where nothing changed, so that views which share them are
+/// seen to be the same at a glance.
+fn shared(
+    zones: BTreeMap<String, DnsZone>,
+    old: &BTreeMap<String, Arc<DnsZone>>,
+) -> BTreeMap<String, Arc<DnsZone>> {
+    zones
+        .into_iter()
+        .map(|(key, zone)| match old.get(&key) {
+            Some(same) if **same == zone => (key, Arc::clone(same)),
+            _ => (key, Arc::new(zone)),
+        })
+        .collect()
+}
+
 /// Opens the sockets of each server.
 fn open(missing: Vec<Wanted>) -> Vec<(Wanted, io::Result<(Identity, Sockets)>)> {
     missing
         .into_iter()
         .map(|wanted| {
-            let netns = &wanted.table.netns;
+            let netns = &wanted.view.sandbox.netns;
             let sockets = identity(netns).and_then(|id| Ok((id, Sockets::open(netns)?)));
             (wanted, sockets)
         })

@@ -1,4 +1,4 @@
-//! The server of one sandbox: two sockets in its network namespace, and the table it answers from.
+//! The server of one sandbox: two sockets in its network namespace, and the view it answers from.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
@@ -15,7 +15,8 @@ use super::forward::{Forwarder, Transport};
 use super::lookup::{Answer, Question, answer};
 use super::message::{Asked, Unreadable, read};
 use super::tcp;
-use crate::model::{DNS_ADDRESS, DNS_PORT, DnsSandbox};
+use super::view::View;
+use crate::model::{DNS_ADDRESS, DNS_PORT};
 use crate::sys;
 
 /// Questions of one sandbox under way outside; more are refused. Docker's limit, which was found by
@@ -55,7 +56,7 @@ impl Sockets {
 /// What answering needs, shared by the tasks of a server.
 #[derive(Debug)]
 pub(super) struct Desk {
-    table: RwLock<Arc<DnsSandbox>>,
+    view: RwLock<Arc<View>>,
     forwarder: Arc<Forwarder>,
     forwards: Semaphore,
 }
@@ -68,17 +69,17 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts to answer from `table`.
+    /// Starts to answer from `view`.
     ///
     /// # Errors
     /// If the sockets cannot be watched.
     pub(super) fn start(
         sockets: Sockets,
-        table: Arc<DnsSandbox>,
+        view: Arc<View>,
         forwarder: Arc<Forwarder>,
     ) -> io::Result<Self> {
         let desk = Arc::new(Desk {
-            table: RwLock::new(table),
+            view: RwLock::new(view),
             forwarder,
             forwards: Semaphore::new(MAX_FORWARDS),
         });
@@ -91,14 +92,14 @@ impl Server {
         Ok(Self { desk, tasks })
     }
 
-    /// The table in force.
-    pub(super) fn table(&self) -> Arc<DnsSandbox> {
-        self.desk.table()
+    /// What it answers from.
+    pub(super) fn view(&self) -> Arc<View> {
+        self.desk.view()
     }
 
-    /// Puts another table in force: every question is answered from one or the other.
-    pub(super) fn swap(&self, table: Arc<DnsSandbox>) {
-        *self.desk.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+    /// Answers from another view: every question is answered from one or the other.
+    pub(super) fn swap(&self, view: Arc<View>) {
+        *self.desk.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 }
 
@@ -114,12 +115,12 @@ impl Drop for Server {
 enum Next {
     Nothing,
     Reply(Vec<u8>),
-    Forward(Box<Asked>, Arc<DnsSandbox>),
+    Forward(Box<Asked>, Arc<View>),
 }
 
 impl Desk {
-    fn table(&self) -> Arc<DnsSandbox> {
-        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn decide(&self, bytes: &[u8], transport: Transport) -> Next {
@@ -128,9 +129,9 @@ impl Desk {
             Err(Unreadable::Ignored) => return Next::Nothing,
             Err(Unreadable::Reply(reply)) => return Next::Reply(reply),
         };
-        let table = self.table();
+        let view = self.view();
         let question = Question { name: asked.query.name(), kind: asked.query.query_type() };
-        match answer(&table, question) {
+        match answer(&view, question) {
             Answer::Records(mut records) => {
                 sys::random::shuffle(&mut records);
                 let limit = match transport {
@@ -142,21 +143,21 @@ impl Desk {
             Answer::NoData => Next::Reply(asked.failure(ResponseCode::NoError)),
             Answer::NxDomain => Next::Reply(asked.failure(ResponseCode::NXDomain)),
             Answer::Refused => Next::Reply(asked.failure(ResponseCode::Refused)),
-            Answer::Forward => Next::Forward(Box::new(asked), table),
+            Answer::Forward => Next::Forward(Box::new(asked), view),
         }
     }
 
     async fn forward(
         &self,
         asked: &Asked,
-        table: &DnsSandbox,
+        view: &View,
         bytes: &[u8],
         transport: Transport,
     ) -> Vec<u8> {
         let Ok(_permit) = self.forwards.try_acquire() else {
             return asked.failure(ResponseCode::Refused);
         };
-        self.forwarder.forward(table, asked, bytes, transport).await
+        self.forwarder.forward(&view.sandbox, asked, bytes, transport).await
     }
 
     /// The reply to `bytes`; `None` if they deserve none.
@@ -164,9 +165,7 @@ impl Desk {
         match self.decide(bytes, transport) {
             Next::Nothing => None,
             Next::Reply(reply) => Some(reply),
-            Next::Forward(asked, table) => {
-                Some(self.forward(&asked, &table, bytes, transport).await)
-            }
+            Next::Forward(asked, view) => Some(self.forward(&asked, &view, bytes, transport).await),
         }
     }
 }
@@ -193,11 +192,11 @@ async fn serve_udp(socket: Arc<UdpSocket>, desk: Arc<Desk>) {
             Next::Forward(asked, _) if waiting.len() >= MAX_FORWARDS => {
                 send(&socket, &asked.failure(ResponseCode::Refused), client).await;
             }
-            Next::Forward(asked, table) => {
+            Next::Forward(asked, view) => {
                 let (socket, desk, bytes) =
                     (Arc::clone(&socket), Arc::clone(&desk), bytes.to_vec());
                 waiting.spawn(async move {
-                    let reply = desk.forward(&asked, &table, &bytes, Transport::Udp).await;
+                    let reply = desk.forward(&asked, &view, &bytes, Transport::Udp).await;
                     send(&socket, &reply, client).await;
                 });
             }

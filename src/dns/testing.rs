@@ -72,9 +72,7 @@ pub(crate) fn sandbox(netns: &Path, names: &[(&str, &[&str])]) -> DnsSandbox {
     let addresses = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
     DnsSandbox {
         netns: netns.to_owned(),
-        names: Arc::new(
-            names.iter().map(|(name, list)| ((*name).to_owned(), addresses(list))).collect(),
-        ),
+        names: names.iter().map(|(name, list)| ((*name).to_owned(), addresses(list))).collect(),
         forward: true,
         ..DnsSandbox::default()
     }
@@ -157,6 +155,8 @@ pub(crate) enum Manner {
     Silent,
     /// Cuts over UDP, and gives so many addresses over TCP.
     Cuts(u8),
+    /// Gives so many addresses over UDP, however little the client takes, and over TCP.
+    Pours(u8),
     /// Sends wrong answers (another id, another question) before the right one.
     Forged(Ipv4Addr),
 }
@@ -208,9 +208,8 @@ impl Upstream {
                 let (mut stream, _) = tcp.accept().await.unwrap();
                 let mut bytes = vec![0; usize::from(stream.read_u16().await.unwrap())];
                 stream.read_exact(&mut bytes).await.unwrap();
-                let Manner::Cuts(many) = manner else { continue };
-                let addresses: Vec<_> = (0..many).map(|n| Ipv4Addr::new(192, 0, 2, n)).collect();
-                let reply = answer(&bytes, &addresses).to_vec().unwrap();
+                let (Manner::Cuts(many) | Manner::Pours(many)) = manner else { continue };
+                let reply = answer(&bytes, &addresses(many)).to_vec().unwrap();
                 let length = u16::try_from(reply.len()).unwrap().to_be_bytes();
                 stream.write_all(&[&length[..], &reply].concat()).await.unwrap();
             }
@@ -224,6 +223,10 @@ impl Upstream {
     }
 }
 
+fn addresses(many: u8) -> Vec<Ipv4Addr> {
+    (0..many).map(|n| Ipv4Addr::new(192, 0, 2, n)).collect()
+}
+
 fn replies(bytes: &[u8], manner: Manner) -> Vec<Vec<u8>> {
     let with = |address| answer(bytes, &[address]);
     let messages = match manner {
@@ -234,6 +237,7 @@ fn replies(bytes: &[u8], manner: Manner) -> Vec<Vec<u8>> {
             vec![message]
         }
         Manner::Silent => vec![],
+        Manner::Pours(many) => vec![answer(bytes, &addresses(many))],
         Manner::Cuts(_) => {
             let mut message = answer(bytes, &[]);
             message.metadata.truncation = true;

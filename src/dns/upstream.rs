@@ -16,6 +16,9 @@ use crate::sys;
 /// How long one server may take, as Docker's resolver gives it.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// The longest answer that is taken from a server which sends more than the client asked for.
+const MAX_UNASKED: usize = 4096;
+
 /// From where a question goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -53,7 +56,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) payload: usize,
 }
 
-/// Asks `server` over UDP, from a new port and with a new id.
+/// Asks `server` over UDP, from a new port and with a new id. The reply is empty if it was too long
+/// for anybody.
 ///
 /// # Errors
 /// If it does not answer in time, or the question cannot be sent.
@@ -75,11 +79,13 @@ pub(super) async fn ask_udp(
     let (id, bytes) = with_new_id(out.bytes)?;
     let exchange = async {
         socket.send(&bytes).await?;
-        let mut reply = vec![0; out.payload.max(512)];
+        // One byte more than anybody takes, to see what did not fit.
+        let mut reply = vec![0; out.payload.max(MAX_UNASKED) + 1];
         loop {
             let length = socket.recv(&mut reply).await?;
             match judge(&reply[..length], id, out.query) {
                 Verdict::Foreign => {}
+                _ if length == reply.len() => return Ok((Verdict::Cut, Vec::new())),
                 verdict => {
                     reply.truncate(length);
                     return Ok((verdict, reply));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -121,6 +120,21 @@ pub struct DnsTable {
     pub generation: u64,
     /// One entry for each sandbox that has a resolver.
     pub sandboxes: BTreeMap<TaskId, DnsSandbox>,
+    /// Names that many sandboxes see alike, such as those of one network, each set written once: a
+    /// table of a hundred sandboxes that see a hundred services then grows with their sum and not
+    /// with their product.
+    #[serde(default)]
+    pub zones: BTreeMap<String, DnsZone>,
+}
+
+/// Names that sandboxes share.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DnsZone {
+    /// As in [`DnsSandbox::names`].
+    pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// As in [`DnsSandbox::reverse`].
+    pub reverse: BTreeMap<IpAddr, String>,
 }
 
 /// The view of names of one sandbox.
@@ -130,18 +144,19 @@ pub struct DnsSandbox {
     pub netns: PathBuf,
     /// Lower-case names without a final dot, and their addresses. A name with no addresses exists
     /// but has nobody to answer just now: NODATA, never a question to the outside.
-    ///
-    /// Shared between the sandboxes that see the same: a hundred services with a hundred views of
-    /// their own would be megabytes.
-    pub names: Arc<BTreeMap<String, Vec<IpAddr>>>,
-    /// Names for addresses (PTR), without a final dot. Shared as well.
-    pub reverse: Arc<BTreeMap<IpAddr, String>>,
+    pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// Names for addresses (PTR), without a final dot.
+    pub reverse: BTreeMap<IpAddr, String>,
+    /// The keys of the [zones](DnsTable::zones) that it sees beside its own names, in order: its own
+    /// names come first, then the first zone in which the name has addresses.
+    #[serde(default)]
+    pub zones: Vec<String>,
     /// Whether other questions are asked outside. False on internal networks.
     pub forward: bool,
     /// Servers to ask instead of the host's own (`dns:`), from inside the namespace.
     pub upstreams: Vec<IpAddr>,
     /// The networks of this instance: reverse questions for them are never asked outside.
-    pub own_networks: Arc<Vec<IpNet>>,
+    pub own_networks: Vec<IpNet>,
 }
 
 /// An address that a running container has, for display.

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::protocol::{Frame, Status, VERSION, Verb};
-use super::{NetdError, Paths, Result, log, wire};
+use super::{NetdError, Paths, Result, log};
 use crate::model::{Instance, NetdReport, NetdState};
 use crate::sys::process::spawn_detached;
 
@@ -56,7 +56,7 @@ impl Client {
     /// If it cannot be started, or does not take the state. What it cannot hold is no error, but in
     /// the report.
     pub async fn put(&self, state: &NetdState) -> Result<NetdReport> {
-        let body = wire::encode(state).map_err(|e| NetdError::Nonsense(e.to_string()))?;
+        let body = serde_json::to_vec(state).map_err(|e| NetdError::Nonsense(e.to_string()))?;
         self.call(&Frame::new(Verb::Put as u16, body)).await
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use super::Paths;
 use super::protocol::{Frame, Status, VERSION, Verb};
 use super::state::{InForce, save};
-use super::wire;
+use crate::model::NetdState;
 
 /// Connections at a time. The daemon needs one or two.
 const MAX_CONNECTIONS: usize = 16;
@@ -104,7 +104,7 @@ async fn answer(request: Frame, shared: &Shared) -> Frame {
 }
 
 async fn put(body: &[u8], shared: &Shared) -> Frame {
-    let state = match wire::decode(body) {
+    let state: NetdState = match serde_json::from_slice(body) {
         Ok(state) => state,
         Err(error) => return refuse(&format!("this is no state: {error}")),
     };

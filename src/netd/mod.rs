@@ -16,7 +16,6 @@ mod relay;
 mod state;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use std::path::PathBuf;
 

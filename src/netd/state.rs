@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::Paths;
 use super::ports::Ports;
 use super::protocol::MAX_BODY;
-use super::{Paths, wire};
 use crate::dns::Resolvers;
 use crate::model::{NetdReport, NetdState};
 
@@ -75,7 +75,7 @@ fn load(path: &Path) -> io::Result<NetdState> {
     if body.len() > MAX_BODY as usize {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
     }
-    wire::decode(&body).map_err(io::Error::from)
+    serde_json::from_slice(&body).map_err(io::Error::from)
 }
 
 /// Whether a namespace is bound at `path`. After its end an empty file may be left.

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::model::{
-    Agreed, DnsSandbox, DnsTable, Health, NetworkMode, Now, Observed, Service, Stack, Task,
-    TaskAddress, TaskId, Want,
+    Agreed, DnsSandbox, DnsTable, DnsZone, Health, NetworkMode, Now, Observed, Service, Stack,
+    Task, TaskAddress, TaskId, Want,
 };
 
 use super::container;
@@ -32,8 +31,7 @@ pub fn names(agreed: &Agreed, observed: &Observed, netns: &BTreeMap<TaskId, Path
     let look = Look::new(agreed, observed, &now);
     let networks = agreed.networks.keys().map(|name| (name.as_str(), Network::new(&look, name)));
     let networks: BTreeMap<&str, Network> = networks.collect();
-    let own_networks = Arc::new(own_networks(agreed));
-    let mut views: BTreeMap<(&str, Vec<&str>), View> = BTreeMap::new();
+    let own_networks = own_networks(agreed);
     let mut table = DnsTable::default();
     for (id, path) in netns {
         let Some(task) = agreed.tasks.get(id) else { continue };
@@ -42,16 +40,19 @@ pub fn names(agreed: &Agreed, observed: &Observed, netns: &BTreeMap<TaskId, Path
             continue;
         }
         let inside: Vec<&str> = task.addresses.keys().map(String::as_str).collect();
-        let view = views
-            .entry((task.stack.as_str(), inside))
-            .or_insert_with_key(|(stack, inside)| View::new(stack, inside, &networks));
+        let zone = zone_key(&task.stack, &inside);
+        let seen = table
+            .zones
+            .entry(zone.clone())
+            .or_insert_with(|| seen(&task.stack, &inside, &networks));
         let sandbox = DnsSandbox {
             netns: path.clone(),
-            names: with_links(&view.names, service),
-            reverse: Arc::clone(&view.reverse),
+            names: links(seen, service),
+            reverse: BTreeMap::new(),
+            zones: vec![zone],
             forward: has_way_out(stack, service),
             upstreams: service.dns.clone(),
-            own_networks: Arc::clone(&own_networks),
+            own_networks: own_networks.clone(),
         };
         table.sandboxes.insert(*id, sandbox);
     }
@@ -144,43 +145,36 @@ fn ips(address: &TaskAddress) -> Vec<IpAddr> {
     [Some(IpAddr::V4(address.v4)), address.v6.map(IpAddr::V6)].into_iter().flatten().collect()
 }
 
+/// Containers of one project in the same networks see the same.
+fn zone_key(project: &str, inside: &[&str]) -> String {
+    format!("{project}: {}", inside.join(" "))
+}
+
 /// What a container of a project sees in a set of networks.
-struct View {
-    names: Arc<BTreeMap<String, Vec<IpAddr>>>,
-    reverse: Arc<BTreeMap<IpAddr, String>>,
-}
-
-impl View {
-    fn new(project: &str, inside: &[&str], networks: &BTreeMap<&str, Network>) -> Self {
-        let (mut own, mut others) = (Names::new(), Names::new());
-        let mut reverse = BTreeMap::new();
-        for network in inside.iter().filter_map(|name| networks.get(name)) {
-            for (owner, names) in &network.names {
-                let seen = if owner == project { &mut own } else { &mut others };
-                for (name, addresses) in names {
-                    seen.entry(name.clone()).or_default().extend(addresses);
-                }
+fn seen(project: &str, inside: &[&str], networks: &BTreeMap<&str, Network>) -> DnsZone {
+    let (mut own, mut others) = (Names::new(), Names::new());
+    let mut reverse = BTreeMap::new();
+    for network in inside.iter().filter_map(|name| networks.get(name)) {
+        for (owner, names) in &network.names {
+            let seen = if owner == project { &mut own } else { &mut others };
+            for (name, addresses) in names {
+                seen.entry(name.clone()).or_default().extend(addresses);
             }
-            reverse.extend(network.reverse.clone());
         }
-        others.extend(own);
-        let names = others.into_iter().map(|(name, ips)| (name, ips.into_iter().collect()));
-        Self { names: Arc::new(names.collect()), reverse: Arc::new(reverse) }
+        reverse.extend(network.reverse.clone());
     }
+    others.extend(own);
+    let names = others.into_iter().map(|(name, ips)| (name, ips.into_iter().collect()));
+    DnsZone { names: names.collect(), reverse }
 }
 
-/// The names with a service's `links` among them: more names for services it can see.
-fn with_links(
-    seen: &Arc<BTreeMap<String, Vec<IpAddr>>>,
-    service: &Service,
-) -> Arc<BTreeMap<String, Vec<IpAddr>>> {
-    let mut names = Arc::clone(seen);
-    for (linked, alias) in &service.links {
-        if let Some(addresses) = seen.get(&linked.to_lowercase()) {
-            Arc::make_mut(&mut names).insert(alias.to_lowercase(), addresses.clone());
-        }
-    }
-    names
+/// A service's `links`: more names for services it can see.
+fn links(zone: &DnsZone, service: &Service) -> BTreeMap<String, Vec<IpAddr>> {
+    let linked = |(linked, alias): &(String, String)| {
+        let addresses = zone.names.get(&linked.to_lowercase())?;
+        Some((alias.to_lowercase(), addresses.clone()))
+    };
+    service.links.iter().filter_map(linked).collect()
 }
 
 /// Whether a service is in a network that has a way out.

@@ -21,7 +21,8 @@ const TWO: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 async fn serve(dir: &Path, conf: &str, view: DnsSandbox) -> Resolvers {
     std::fs::write(dir.join("resolv.conf"), conf).unwrap();
     let mut resolvers = Resolvers::new(dir.join("resolv.conf"));
-    let table = DnsTable { generation: 1, sandboxes: [(TaskId(1), view)].into() };
+    let table =
+        DnsTable { generation: 1, sandboxes: [(TaskId(1), view)].into(), ..DnsTable::default() };
     assert_eq!(resolvers.put(table).await, BTreeMap::new());
     resolvers
 }
@@ -223,5 +224,25 @@ fn more_questions_than_the_limit_are_refused_at_once() {
         // The others wait their four seconds.
         let length = socket.recv(&mut reply).await.unwrap();
         assert_eq!(text(&Message::from_vec(&reply[..length]).unwrap()), "ServFail");
+    });
+}
+
+#[test]
+fn an_answer_that_is_too_long_for_the_client_is_not_sent_in_pieces() {
+    on_new_host(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let netns = new_netns(dir.path(), "one");
+        // They send over UDP whatever was asked for: 1.6 and 6.4 kilobytes.
+        let _long = Upstream::start("127.0.1.1", Manner::Pours(100)).await;
+        let _longer = Upstream::start("127.0.1.2", Manner::Pours(250)).await;
+        let _resolvers = serve(dir.path(), "nameserver 127.0.1.1\n", sandbox(&netns, &[])).await;
+        let cut = ask(&netns, "example.com", RecordType::A).await;
+        assert!(cut.metadata.truncation && cut.answers.is_empty());
+        let lines = |text: String| text.lines().count();
+        assert_eq!(lines(dig(&netns, "example.com +short +noedns").await), 100);
+        assert_eq!(lines(dig(&netns, "example.com +short +bufsize=4096").await), 100);
+        std::fs::write(dir.path().join("resolv.conf"), "nameserver 127.0.1.2 \n").unwrap();
+        let whole = dig(&netns, "example.com +short +bufsize=4096").await;
+        assert_eq!(lines(whole), 250, "over TCP");
     });
 }

@@ -19,7 +19,8 @@ use crate::model::{DnsTable, TaskId};
 async fn serve(netns: &Path) -> Resolvers {
     let view = sandbox(netns, &[("web", &["10.0.0.2"])]);
     let mut resolvers = Resolvers::new("/no/such/resolv.conf");
-    let table = DnsTable { generation: 1, sandboxes: [(TaskId(1), view)].into() };
+    let table =
+        DnsTable { generation: 1, sandboxes: [(TaskId(1), view)].into(), ..DnsTable::default() };
     assert_eq!(resolvers.put(table).await, BTreeMap::new());
     resolvers
 }
@@ -91,7 +92,13 @@ fn every_prefix_and_every_flipped_bit_of_a_question_is_survived() {
         let mut resolvers = Resolvers::new("/no/such/resolv.conf");
         let mut view = sandbox(&netns, &[("web", &["10.0.0.2"])]);
         view.forward = false;
-        resolvers.put(DnsTable { generation: 1, sandboxes: [(TaskId(1), view)].into() }).await;
+        resolvers
+            .put(DnsTable {
+                generation: 1,
+                sandboxes: [(TaskId(1), view)].into(),
+                ..DnsTable::default()
+            })
+            .await;
         let good = question(0x1234, "web", RecordType::A);
         for length in 0..good.len() {
             reply_to(&netns, &good[..length]).await;

@@ -1,46 +1,44 @@
 //! What names mean, by the pure function alone.
 
-use std::sync::Arc;
-
 use hickory_proto::rr::{Name, RecordType};
 
-use crate::dns::{Answer, Question, answer};
-use crate::model::DnsSandbox;
+use std::sync::Arc;
+
+use crate::dns::{Answer, Question, View, answer};
+use crate::model::{DnsSandbox, DnsZone};
 
 fn shop() -> DnsSandbox {
     let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     DnsSandbox {
-        names: Arc::new(
-            [
-                ("web", list(&["10.210.0.2", "10.210.0.3"])),
-                ("web.shop", list(&["10.210.0.2", "10.210.0.3"])),
-                ("dual", list(&["10.210.0.4", "fd00::4"])),
-                ("six", list(&["fd00::6"])),
-                ("api.example.com", list(&["10.210.0.5"])),
-                ("resting", list(&[])),
-            ]
-            .map(|(name, addresses)| (name.to_owned(), addresses))
-            .into(),
-        ),
-        reverse: Arc::new(
-            [
-                ("10.210.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned()),
-                ("fd00::4".parse().unwrap(), "shop-dual-1.shop_default".to_owned()),
-            ]
-            .into(),
-        ),
+        names: [
+            ("web", list(&["10.210.0.2", "10.210.0.3"])),
+            ("web.shop", list(&["10.210.0.2", "10.210.0.3"])),
+            ("dual", list(&["10.210.0.4", "fd00::4"])),
+            ("six", list(&["fd00::6"])),
+            ("api.example.com", list(&["10.210.0.5"])),
+            ("resting", list(&[])),
+        ]
+        .map(|(name, addresses)| (name.to_owned(), addresses))
+        .into(),
+        reverse: [
+            ("10.210.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned()),
+            ("fd00::4".parse().unwrap(), "shop-dual-1.shop_default".to_owned()),
+        ]
+        .into(),
         forward: true,
-        own_networks: Arc::new(vec![
-            "10.210.0.0/24".parse().unwrap(),
-            "fd00::/64".parse().unwrap(),
-        ]),
+        own_networks: vec!["10.210.0.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()],
         ..DnsSandbox::default()
     }
 }
 
 fn meaning(sandbox: &DnsSandbox, name: &str, kind: RecordType) -> String {
+    let view = View { sandbox: sandbox.clone(), zones: Vec::new() };
+    meaning_in(&view, name, kind)
+}
+
+fn meaning_in(view: &View, name: &str, kind: RecordType) -> String {
     let name = Name::from_str_relaxed(name).unwrap();
-    match answer(sandbox, Question { name: &name, kind }) {
+    match answer(view, Question { name: &name, kind }) {
         Answer::Records(records) => {
             records.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         }
@@ -141,4 +139,33 @@ fn a_sandbox_that_may_not_ask_outside_learns_that_there_is_no_such_name() {
 fn zones_are_not_given_away() {
     check("web", RecordType::AXFR, "Refused");
     check("example.com", RecordType::IXFR, "Refused");
+}
+
+#[test]
+fn own_names_come_first_and_then_zones_in_order() {
+    let zone = |names: &[(&str, &[&str])], reverse: &[(&str, &str)]| {
+        let addresses = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
+        Arc::new(DnsZone {
+            names: names.iter().map(|(n, list)| ((*n).to_owned(), addresses(list))).collect(),
+            reverse: reverse.iter().map(|(a, n)| (a.parse().unwrap(), (*n).to_owned())).collect(),
+        })
+    };
+    let view = View {
+        sandbox: shop(),
+        zones: vec![
+            zone(&[("web", &["10.0.0.9"]), ("resting", &[]), ("db", &["10.0.0.7"])], &[]),
+            zone(&[("db", &["10.0.1.7"]), ("resting", &["10.0.1.8"])], &[("10.0.1.8", "r")]),
+        ],
+    };
+    let check = |name: &str, kind: RecordType, expected: &str| {
+        assert_eq!(meaning_in(&view, name, kind), expected, "{name} {kind}");
+    };
+    check("web", RecordType::A, "10.210.0.2 10.210.0.3");
+    check("db", RecordType::A, "10.0.0.7");
+    check("db", RecordType::AAAA, "NoData");
+    // Known at three places, and with an address at the last.
+    check("resting", RecordType::A, "10.0.1.8");
+    check("_x._tcp.db", RecordType::SRV, "NxDomain");
+    check("8.1.0.10.in-addr.arpa", RecordType::PTR, "r.");
+    check("nobody", RecordType::A, "Forward");
 }

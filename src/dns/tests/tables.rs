@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 use tokio::net::UdpSocket;
@@ -11,11 +10,11 @@ use crate::dns::Resolvers;
 use crate::dns::testing::{
     ask, client, dig, exchange, new_netns, on_new_host, question, sandbox, text,
 };
-use crate::model::{DNS_PORT, DnsSandbox, DnsTable, TaskId};
+use crate::model::{DNS_PORT, DnsSandbox, DnsTable, DnsZone, TaskId};
 
 fn table(sandboxes: &[DnsSandbox]) -> DnsTable {
     let sandboxes = (1..).map(TaskId).zip(sandboxes.iter().cloned()).collect();
-    DnsTable { generation: 1, sandboxes }
+    DnsTable { generation: 1, sandboxes, ..DnsTable::default() }
 }
 
 fn resolvers() -> Resolvers {
@@ -49,8 +48,7 @@ fn dig_understands_the_answers() {
         let netns = new_netns(dir.path(), "one");
         let mut resolvers = resolvers();
         let mut view = sandbox(&netns, &[("Web".to_lowercase().as_str(), &["10.0.0.2"])]);
-        Arc::make_mut(&mut view.reverse)
-            .insert("10.0.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned());
+        view.reverse.insert("10.0.0.2".parse().unwrap(), "shop-web-1.shop_default".to_owned());
         assert_eq!(resolvers.put(table(&[view])).await, BTreeMap::new());
         assert_eq!(dig(&netns, "web +short").await, "10.0.0.2\n");
         assert_eq!(dig(&netns, "web +tcp +short").await, "10.0.0.2\n");
@@ -94,7 +92,7 @@ fn more_replicas_than_fit_are_cut_over_udp_and_whole_over_tcp() {
         let mut resolvers = resolvers();
         let mut view = sandbox(&netns, &[]);
         let many = (0..200).map(|n| std::net::Ipv4Addr::new(10, 0, 0, n).into()).collect();
-        Arc::make_mut(&mut view.names).insert("db".to_owned(), many);
+        view.names.insert("db".to_owned(), many);
         resolvers.put(table(&[view])).await;
         let plain = exchange(&netns, &question(1, "db", RecordType::A)).await.unwrap();
         assert!(plain.len() <= 512, "{}", plain.len());
@@ -157,7 +155,11 @@ fn a_sandbox_that_leaves_the_table_is_let_go() {
         resolvers.put(table(&views)).await;
         assert_eq!(resolvers.len(), 2);
         resolvers
-            .put(DnsTable { sandboxes: [(TaskId(2), views[1].clone())].into(), generation: 2 })
+            .put(DnsTable {
+                sandboxes: [(TaskId(2), views[1].clone())].into(),
+                generation: 2,
+                ..DnsTable::default()
+            })
             .await;
         assert_eq!(resolvers.len(), 1);
         assert_eq!(text(&ask(&two, "a", RecordType::A).await), "NoError 10.0.0.2");
@@ -206,5 +208,29 @@ fn a_namespace_that_is_replaced_under_the_same_path_gets_a_server_too() {
         assert_eq!(new_netns(dir.path(), "one"), netns);
         assert_eq!(resolvers.put(view).await, BTreeMap::new());
         assert_eq!(text(&ask(&netns, "a", RecordType::A).await), "NoError 10.0.0.2");
+    });
+}
+
+#[test]
+fn a_change_of_a_zone_is_seen_by_all_who_see_the_zone() {
+    on_new_host(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (new_netns(dir.path(), "one"), new_netns(dir.path(), "two"));
+        let mut seeing = sandbox(&one, &[]);
+        seeing.zones = vec!["no-such-zone".to_owned(), "shop".to_owned()];
+        let blind = DnsSandbox { forward: false, ..sandbox(&two, &[]) };
+        let mut resolvers = resolvers();
+        for address in ["10.0.0.2", "10.0.0.3"] {
+            let zone = DnsZone {
+                names: [("db".to_owned(), vec![address.parse().unwrap()])].into(),
+                ..DnsZone::default()
+            };
+            let mut table = table(&[seeing.clone(), blind.clone()]);
+            table.zones.insert("shop".to_owned(), zone);
+            assert_eq!(resolvers.put(table).await, BTreeMap::new());
+            let expected = format!("NoError {address}");
+            assert_eq!(text(&ask(&one, "db", RecordType::A).await), expected);
+            assert_eq!(text(&ask(&two, "db", RecordType::A).await), "NXDomain");
+        }
     });
 }
