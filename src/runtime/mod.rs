@@ -4,4 +4,5 @@
 
 pub mod capabilities;
 pub mod cgroup;
+pub mod log;
 pub mod users;

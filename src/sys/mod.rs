@@ -8,3 +8,4 @@ pub mod bpf;
 pub mod clock;
 pub mod netns;
 pub mod process;
+pub mod watch;
