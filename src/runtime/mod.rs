@@ -19,6 +19,7 @@ mod plan;
 mod protocol;
 mod record;
 mod shim;
+pub mod log;
 pub mod users;
 mod wire;
 

@@ -19,3 +19,4 @@ pub mod seccomp;
 pub mod seqpacket;
 pub mod signals;
 pub mod title;
+pub mod watch;

@@ -11,7 +11,7 @@ use crate::api::control::{
 };
 use crate::daemon::SELF;
 use crate::image::{self, Image, ImageError, Store};
-use crate::model::{Agreed, Timestamp};
+use crate::model::{Agreed, Digest, Timestamp};
 
 impl Daemon {
     pub(super) async fn load(&self, archive: Chunks) -> Answer<Vec<LoadedImage>> {
@@ -67,7 +67,7 @@ impl Daemon {
         let agreed = self.agreed();
         blocking(move || {
             let all = images.list().map_err(refused)?;
-            Ok(all.iter().map(|image| summary(image, &agreed)).collect())
+            Ok(all.into_iter().map(|image| summary(image, &images, &agreed)).collect())
         })
         .await
     }
@@ -79,8 +79,10 @@ impl Daemon {
         blocking(move || {
             let image = find(&images, &reference)?;
             let history = images.history(image.id.as_str()).map_err(refused)?;
+            let listed = images.list().map_err(refused)?.into_iter().find(|i| i.id == image.id);
+            let listed = listed.ok_or_else(|| refused(ImageError::NotFound(reference.clone())))?;
             Ok(ImageDetail {
-                summary: summary(&image, &agreed),
+                summary: summary(listed, &images, &agreed),
                 config: image.config,
                 layers: image.layers,
                 history: history.into_iter().rev().map(history_line).collect(),
@@ -96,7 +98,7 @@ impl Daemon {
         let reference = reference.to_owned();
         blocking(move || {
             let image = find(&images, &reference)?;
-            let users = users(&image, &agreed);
+            let users = users(&image.id, &agreed);
             if !users.is_empty() && (force || image.references.len() < 2) {
                 let message = format!("image {reference} is needed by stack {}", users.join(", "));
                 return Err(ControlError::conflict(message).with_hint("take the stack down first"));
@@ -121,14 +123,11 @@ impl Daemon {
     pub(super) async fn delete_unused_images(&self, all: bool) -> Answer<RemovedImages> {
         let _applying = self.applying.lock().await;
         let images = self.hands().images.clone();
-        let mut needed = images_in_use(&self.agreed());
+        let needed = images_in_use(&self.agreed());
         blocking(move || {
-            if !all {
-                let named = |image: &Image| !image.references.is_empty();
-                let kept = images.list().map_err(refused)?;
-                needed.extend(kept.into_iter().filter(named).map(|image| image.id));
-            }
-            Ok(taken(images.prune(&needed).map_err(refused)?))
+            let pruned =
+                if all { images.prune(&needed) } else { images.prune_dangling(&needed) };
+            Ok(taken_all(pruned.map_err(refused)?))
         })
         .await
     }
@@ -153,20 +152,21 @@ fn refused(error: ImageError) -> ControlError {
     ControlError::caused_by(kind, &error)
 }
 
-fn users(image: &Image, agreed: &Agreed) -> Vec<String> {
-    let uses = |stack: &crate::model::Stack| stack.images.values().any(|pin| pin.id == image.id);
+fn users(id: &Digest, agreed: &Agreed) -> Vec<String> {
+    let uses = |stack: &crate::model::Stack| stack.images.values().any(|pin| pin.id == *id);
     let stacks = agreed.stacks.iter().filter(|(_, stack)| uses(stack));
     stacks.map(|(name, _)| name.clone()).collect()
 }
 
-fn summary(image: &Image, agreed: &Agreed) -> ImageSummary {
+fn summary(image: image::ImageSummary, images: &Store, agreed: &Agreed) -> ImageSummary {
+    let platform = images.get(&image.id).ok().flatten();
     ImageSummary {
-        id: image.id.clone(),
-        references: image.references.clone(),
+        used_by: users(&image.id, agreed),
         created: timestamp(&image.created),
+        platform: platform.map(|image| format!("{}/{}", image.os, image.architecture)).unwrap_or_default(),
+        id: image.id,
+        references: image.references,
         size: image.size,
-        platform: format!("{}/{}", image.os, image.architecture),
-        used_by: users(image, agreed),
     }
 }
 
@@ -189,5 +189,18 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 }
 
 fn taken(removed: image::Removed) -> RemovedImages {
-    RemovedImages { untagged: removed.untagged, deleted: removed.deleted, freed: removed.freed }
+    RemovedImages {
+        untagged: removed.untagged,
+        deleted: removed.deleted.into_iter().collect(),
+        freed: 0,
+    }
+}
+
+fn taken_all(pruned: image::Pruned) -> RemovedImages {
+    let mut all = RemovedImages { freed: pruned.bytes, ..RemovedImages::default() };
+    for image in pruned.images {
+        all.untagged.extend(image.untagged);
+        all.deleted.extend(image.deleted);
+    }
+    all
 }

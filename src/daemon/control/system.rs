@@ -21,7 +21,6 @@ impl Daemon {
         let cgroups = match cgroups.version() {
             Version::V1 => "v1",
             Version::V2 => "v2",
-            Version::Hybrid => "hybrid",
         };
         Ok(Info {
             instance: self.instance.clone(),

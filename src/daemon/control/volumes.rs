@@ -11,12 +11,12 @@ impl Daemon {
         let volumes = self.hands().volumes.clone();
         let agreed = self.agreed();
         let found = blocking(move || volumes.list().map_err(refused)).await?;
-        let summary = |volume: crate::volume::VolumeInfo| VolumeSummary {
+        let summary = |volume: crate::volume::VolumeRecord| VolumeSummary {
             used_by: users(&agreed, &volume.name),
             name: volume.name,
             stack: volume.stack,
             path: volume.path,
-            created: volume.created,
+            created: Some(volume.created),
             driver_opts: volume.driver_opts,
             labels: volume.labels,
             size: None,

@@ -264,7 +264,7 @@ impl Inner {
 
 /// The attempt that a container is, if this store made it.
 fn attempt_of(agreed: &Agreed, id: &ContainerId, record: &ContainerRecord) -> Option<AttemptId> {
-    let attempt: AttemptId = record.labels.get(labels::ATTEMPT)?.parse().ok()?;
+    let attempt: AttemptId = record.container.labels.get(labels::ATTEMPT)?.parse().ok()?;
     (agreed.container_id(attempt) == *id).then_some(attempt)
 }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::LinuxHost;
 use super::health::{OUTPUT_MAX, ProbeResult};
 use crate::model::{ContainerId, HealthCheck, Probe};
-use crate::runtime::{ContainerPhase, ExecRequest};
+use crate::runtime::{ContainerPhase, ExecRequest, Output};
 use crate::sys::netns::in_netns;
 
 /// How many probes may run at once: a hundred checks that come due together must not starve what they
@@ -61,18 +61,9 @@ impl LinuxHost {
         let request = ExecRequest { args, ..ExecRequest::default() };
         let run = async {
             let mut exec = self.hands.runtime.exec(id, request).await.map_err(|e| e.to_string())?;
-            let mut output = Vec::new();
-            // A probe may print a lot; the pipe is read to its end so that it does not block, and only
-            // the beginning is kept.
-            let mut buffer = [0; 1024];
-            loop {
-                match exec.stdout.read(&mut buffer).await {
-                    Ok(0) | Err(_) => break,
-                    Ok(n) => {
-                        output.extend(&buffer[..n.min(OUTPUT_MAX - output.len().min(OUTPUT_MAX))])
-                    }
-                }
-            }
+            let outputs = (beginning(exec.stdout.take()), beginning(exec.stderr.take()));
+            let (mut output, error) = tokio::join!(outputs.0, outputs.1);
+            output.extend(error);
             let code = exec.wait().await.map_err(|error| error.to_string())?;
             let output = String::from_utf8_lossy(&output).into_owned();
             if code == 0 { Ok(output) } else { Err(format!("exit status {code}: {output}")) }
@@ -99,6 +90,21 @@ impl LinuxHost {
             _ => None,
         }
     }
+}
+
+/// Reads a stream to its end, so that its writer never waits, and keeps the beginning.
+async fn beginning(stream: Option<Output>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut stream) = stream else { return kept };
+    let mut buffer = [0; 1024];
+    while let Ok(n) = stream.read(&mut buffer).await {
+        if n == 0 {
+            break;
+        }
+        let room = OUTPUT_MAX - kept.len();
+        kept.extend(&buffer[..n.min(room)]);
+    }
+    kept
 }
 
 fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {

@@ -12,10 +12,10 @@ use super::{LinuxHost, files, remove_quietly};
 use crate::engine::Problem;
 use crate::model::{
     ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount, HostMountSource,
-    Namespace, NetworkNamespace, TaskId, Want,
+    NetworkNamespace, TaskId, Want,
 };
 use crate::plan::{Start, StartVolume, Step, StopReason};
-use crate::runtime::{Join, NetworkPath, StartRequest};
+use crate::runtime::{NetworkPath, StartRequest};
 use crate::sys::clock;
 
 /// Why a step could not be carried out.
@@ -142,15 +142,9 @@ impl LinuxHost {
                 NetworkPath::Path(self.hands.networks.sandbox_path(task))
             }
         };
-        let join = Join {
-            pid: joined(&container.namespaces.pid),
-            ipc: joined(&container.namespaces.ipc),
-            uts: joined(&container.namespaces.uts),
-            cgroup: joined(&container.namespaces.cgroup),
-        };
         let log_dir = Self::log_directory(&self.instance, attempt.task);
         let id = container.id.clone();
-        let request = StartRequest { container, rootfs, mounts, network, log_dir, join };
+        let request = StartRequest { container, rootfs, mounts, network, log_dir };
         self.hands.runtime.start(request).await?;
         if let Some(check) = health {
             self.begin_probing(&id, check);
@@ -250,13 +244,6 @@ fn subject(step: &Step) -> Subject {
         Step::Start(start) => Subject::Container(start.container.id.clone()),
         Step::Stop { id, .. } | Step::Remove { id, .. } => Subject::Container(id.clone()),
         Step::RemoveSandbox { task } => Subject::Sandbox(*task),
-    }
-}
-
-fn joined(namespace: &Namespace) -> Option<ContainerId> {
-    match namespace {
-        Namespace::Container(id) => Some(id.clone()),
-        Namespace::Private | Namespace::Host => None,
     }
 }
 
