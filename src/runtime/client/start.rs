@@ -216,6 +216,9 @@ impl Runtime {
             if let Namespace::Container(other) = namespace {
                 let name = names.get(&kind).copied().unwrap_or_default();
                 opened.push(self.namespace_of(other, name)?);
+                if kind == libc::CLONE_NEWIPC {
+                    opened.push(self.namespace_of(other, "mnt")?);
+                }
             }
         }
         Ok(opened)

@@ -107,6 +107,10 @@ impl Namespaces {
                 Namespace::Private => all.new |= u64::from(flag(kind)),
                 Namespace::Container(_) => all.joins.push(flag(kind)),
             }
+            if kind == libc::CLONE_NEWIPC && matches!(namespace, Namespace::Container(_)) {
+                // Its /dev/shm lies there.
+                all.joins.push(flag(libc::CLONE_NEWNS));
+            }
         }
         all
     }
@@ -189,9 +193,8 @@ fn system(
         read_only: list(&READ_ONLY)?,
         shm_size: container.shm_size,
         shm_from: match &container.namespaces.ipc {
-            Namespace::Private => None,
             Namespace::Host => Some(c"/dev/shm".to_owned()),
-            Namespace::Container(_) => None,
+            Namespace::Private | Namespace::Container(_) => None,
         },
         cgroups: shown_cgroups(container, cgroup)?,
         devices: devices::nodes(container)?,

@@ -123,7 +123,11 @@ fn set_identity(process: &ProcessPlan, user: &User) -> Result<(), Failure> {
             done => done.doing(|| format!("drop capability {number}"))?,
         }
     }
-    let groups = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect::<Vec<_>>();
+    // With the first group among the others, or a program could shed it to get around a file that
+    // denies that group (CVE-2022-36109).
+    let mut groups = vec![Gid::from_raw(user.gid)];
+    groups
+        .extend(user.groups.iter().filter(|gid| **gid != user.gid).map(|gid| Gid::from_raw(*gid)));
     rustix::thread::set_thread_groups(&groups).doing(|| "set the groups")?;
     let gid = Gid::from_raw(user.gid);
     rustix::thread::set_thread_res_gid(gid, gid, gid)

@@ -103,7 +103,7 @@ impl Bed {
     }
 
     /// Ends everything and checks that nothing is left in the kernel.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(&self) {
         for id in self.runtime.containers().keys() {
             self.runtime.remove(id).await.unwrap();
         }
@@ -125,6 +125,25 @@ impl Bed {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("processes are left: {:?}", processes(name));
+    }
+}
+
+impl Drop for Bed {
+    /// A test that failed leaves nothing behind either.
+    fn drop(&mut self) {
+        let instance = self.instance.clone();
+        let cleaning = std::thread::spawn(move || {
+            let own = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            own.block_on(async {
+                // The test's own runtime hears nothing while this thread is in here.
+                let runtime = open(&instance).await;
+                for id in runtime.containers().keys() {
+                    drop(runtime.remove(id).await);
+                }
+                drop(runtime.close().await);
+            });
+        });
+        drop(cleaning.join());
     }
 }
 
