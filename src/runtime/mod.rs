@@ -15,6 +15,7 @@ mod compile;
 mod exec;
 mod init;
 pub mod launcher;
+pub mod log;
 mod plan;
 mod protocol;
 mod record;

@@ -88,8 +88,10 @@ pub(super) struct LogPlan {
     pub max_size: u64,
     /// How many files.
     pub max_files: u32,
+    /// Which attempt of the task this is: all of them share a log.
+    pub attempt: u32,
 }
-wire_struct!(LogPlan { dir, max_size, max_files });
+wire_struct!(LogPlan { dir, max_size, max_files, attempt });
 
 /// The root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -87,9 +87,10 @@ pub fn clone3(
     };
     match i32::try_from(pid) {
         Ok(0) => Ok(Cloned::Child),
-        // SAFETY: the kernel has just made this descriptor for us.
         Ok(pid) if pid > 0 => {
-            Ok(Cloned::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+            // SAFETY: the kernel has just made this descriptor for us.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Cloned::Parent { pid, pidfd })
         }
         _ => Err(io::Error::last_os_error()),
     }

@@ -10,7 +10,7 @@ use std::io;
 pub fn load(program: &[u8]) -> io::Result<()> {
     let instructions = u16::try_from(program.len() / 8)
         .ok()
-        .filter(|n| *n > 0 && program.len() % 8 == 0)
+        .filter(|n| *n > 0 && program.len().is_multiple_of(8))
         .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     let filter = libc::sock_fprog {
         len: instructions,

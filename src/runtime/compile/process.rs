@@ -96,7 +96,7 @@ fn env(container: &Container, more: &[String], tty: bool) -> Result<Vec<CString>
     for variable in container.env.iter().chain(more) {
         let name = variable.split('=').next().unwrap_or_default();
         let same = |other: &&str| other.split('=').next() == Some(name);
-        match variables.iter().position(|other| same(&other)) {
+        match variables.iter().position(same) {
             Some(at) => variables[at] = variable,
             None => variables.push(variable),
         }
@@ -118,7 +118,10 @@ fn rights(container: &Container, privileged: bool) -> Result<u64, Unfit> {
         .map_err(|error| Unfit(error.to_string()))
 }
 
-fn limits(limits: &Ulimits) -> Result<Vec<(u32, (u64, u64))>, Unfit> {
+/// A limit's number, and its soft and hard value.
+type Limit = (u32, (u64, u64));
+
+fn limits(limits: &Ulimits) -> Result<Vec<Limit>, Unfit> {
     limits
         .iter()
         .map(|(name, limit)| {

@@ -23,7 +23,7 @@ use crate::sys::clone::{self, SingleThreaded};
 use crate::sys::{link, seqpacket, signals};
 
 pub(super) use console::{Stdio, Terminal, null, open as open_terminal};
-pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, NOT_FOUND, Report, plain};
+pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, Report};
 pub(super) use inside::find as find_in_root;
 pub(super) use mounts::prepare as prepare_mounts;
 pub(super) use program::{

@@ -30,8 +30,6 @@ pub(super) struct Begun {
     pub cgroup: Cgroup,
     /// Whether there will be a terminal.
     pub tty: bool,
-    /// Whether input is held open.
-    pub stdin: bool,
 }
 
 /// Makes the container's first process, puts it in its cgroup and lets it go.
@@ -48,7 +46,7 @@ pub(super) fn begin(
     let Joins { joins, shm } = sort_namespaces(&plan, joins, single)?;
     let v2 = cgroup.v2_dir().map_err(|error| Failure::new(error.to_string()))?;
     let into = v2.as_ref().map(OwnedFd::as_fd);
-    let (tty, stdin) = (plan.tty, plan.stdin);
+    let tty = plan.tty;
     let cloned = clone::clone3(single, plan.new_namespaces, into)
         .doing(|| "make the first process and its namespaces")?;
     let (pid, pidfd) = match cloned {
@@ -66,7 +64,7 @@ pub(super) fn begin(
         let _gone = signals::kill_pidfd(pidfd.as_fd(), libc::SIGKILL);
         return Err(failure);
     }
-    Ok(Begun { pid, pidfd, reports, input, outputs, sink, cgroup, tty, stdin })
+    Ok(Begun { pid, pidfd, reports, input, outputs, sink, cgroup, tty })
 }
 
 /// What is made of the namespaces that came along.
@@ -140,8 +138,8 @@ fn streams(plan: &StartPlan) -> Result<Streams, Failure> {
     let (read_out, out) = pipe()?;
     let (read_err, err) = pipe()?;
     let outputs = vec![
-        Output::new(read_out, Stream::Out).doing(|| "make a pipe")?,
-        Output::new(read_err, Stream::Err).doing(|| "make a pipe")?,
+        Output::new(read_out, Stream::Stdout).doing(|| "make a pipe")?,
+        Output::new(read_err, Stream::Stderr).doing(|| "make a pipe")?,
     ];
     let inside = Stdio { streams: [input, out, err], terminal: false };
     Ok((Some(inside), write_input, outputs))

@@ -9,7 +9,7 @@ mod output;
 mod run;
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use super::init::Failure;
@@ -75,7 +75,7 @@ fn give_up(dir: &Path, space: &ExitSpace, mut daemon: Connection, failure: Failu
 fn detach(daemon: &OwnedFd, fds: &[OwnedFd]) -> io::Result<()> {
     signals::block_all();
     signals::ignore_broken_pipes();
-    let mut keep = fds.iter().chain([daemon]).map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
+    let mut keep = fds.iter().chain([daemon]).map(AsRawFd::as_raw_fd).collect::<Vec<_>>();
     clone::close_others(&mut keep)?;
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;

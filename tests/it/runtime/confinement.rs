@@ -105,7 +105,7 @@ async fn no_new_privileges_and_the_filter_are_in_force() {
     bed.runtime.start(request).await.unwrap();
     let (_, inside) = bed.exec(&id, words).await;
     assert!(inside.contains("NoNewPrivs:\t1") && inside.contains("Seccomp:\t2"), "{inside}");
-    assert!(output(&log).contains("NoNewPrivs:\t1"));
+    assert!(output(&log).await.contains("NoNewPrivs:\t1"));
     let mut request = bed.shell(words);
     request.container.security_opt = vec!["seccomp=unconfined".to_owned()];
     let said = bed.run(request).await.1;
@@ -140,7 +140,7 @@ async fn namespaces_can_be_the_hosts_or_anothers() {
     second.container.namespaces.ipc = Namespace::Container(id.clone());
     second.container.namespaces.uts = Namespace::Host;
     let (exit, said) = bed.run(second).await;
-    assert_eq!(exit.code, 0, "{said} {}", output(&own));
+    assert_eq!(exit.code, 0, "{said} {}", output(&own).await);
     let host = fs_hostname();
     assert!(said.contains(&host), "{said}");
     assert!(said.contains("shared"), "{said}");

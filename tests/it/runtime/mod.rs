@@ -6,3 +6,4 @@ mod exec;
 mod life;
 mod mounts;
 mod settings;
+mod speed;
