@@ -103,15 +103,6 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Gives back to the kernel what the heap no longer uses.
-pub fn trim_heap() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: `malloc_trim` has no preconditions.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// The raw numbers of all open descriptors from `first` on are closed at the next `execve`.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod clock;
 pub mod clone;
 pub mod exec;
+pub mod heap;
 pub mod link;
 pub mod mounts;
 pub mod netns;

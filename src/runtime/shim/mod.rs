@@ -19,7 +19,7 @@ use super::record::ExitSpace;
 use super::wire;
 use crate::model::Exit;
 use crate::sys::clone::{self, SingleThreaded};
-use crate::sys::{clock, seqpacket, signals, title};
+use crate::sys::{clock, heap, seqpacket, signals, title};
 use connection::Connection;
 use run::Shim;
 
@@ -50,7 +50,10 @@ pub(super) fn main(daemon: OwnedFd, length: u64, fds: Vec<OwnedFd>, single: &Sin
     let daemon = Connection::watching(daemon);
     match begin::begin(plan, fds.collect(), single) {
         Ok(begun) => match Shim::new(begun, (dir, space), (listener, daemon)) {
-            Ok(mut shim) => shim.run(single),
+            Ok(mut shim) => {
+                heap::trim();
+                shim.run(single);
+            }
             Err(error) => tracing::error!("the shim cannot watch its container: {error}"),
         },
         Err(failure) => give_up(&dir, &space, daemon, failure),

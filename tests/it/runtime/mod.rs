@@ -6,4 +6,3 @@ mod exec;
 mod life;
 mod mounts;
 mod settings;
-mod speed;
