@@ -5,4 +5,5 @@
 pub mod capabilities;
 pub mod cgroup;
 pub mod log;
+pub mod seccomp;
 pub mod users;

@@ -8,4 +8,5 @@ pub mod bpf;
 pub mod clock;
 pub mod netns;
 pub mod process;
+pub mod seccomp;
 pub mod watch;
