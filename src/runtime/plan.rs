@@ -273,6 +273,8 @@ pub(super) struct ProcessPlan {
     pub no_new_privileges: bool,
     /// The system call filter; empty is none.
     pub seccomp: Blob,
+    /// `SECCOMP_FILTER_FLAG_…`.
+    pub seccomp_flags: u32,
     /// -1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// Number of each limit, and its soft and hard value.
@@ -288,6 +290,7 @@ wire_struct!(ProcessPlan {
     capabilities,
     no_new_privileges,
     seccomp,
+    seccomp_flags,
     oom_score_adj,
     rlimits,
 });

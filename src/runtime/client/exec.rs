@@ -78,6 +78,7 @@ impl Runtime {
             user: request.user.as_deref(),
             tty: request.tty,
             privileged: request.privileged,
+            profile: entry.asked.seccomp_profile.as_deref(),
         };
         let process =
             compile::exec_process(&entry.asked.container, wish).map_err(RuntimeError::from)?;

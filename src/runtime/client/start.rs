@@ -72,6 +72,7 @@ impl Runtime {
             container: request.container.clone(),
             cgroup: Vec::new(),
             log_dir: request.log_dir.clone(),
+            seccomp_profile: None,
         };
         self.claim(&id, asked)?;
         let runtime = self.clone();
@@ -111,6 +112,7 @@ impl Runtime {
             container: container.clone(),
             cgroup: cgroup.clone(),
             log_dir: request.log_dir.clone(),
+            seccomp_profile: compile::seccomp_profile(container)?,
         };
         record::write_asked(&dir, &asked)
             .map_err(|source| failed("write a record in", &dir, source))?;

@@ -224,6 +224,11 @@ fn shown_cgroups(container: &Container, cgroup: &[Part]) -> Result<Vec<(CString,
         .collect()
 }
 
+/// The text of the seccomp profile that the container brings along.
+pub(super) fn seccomp_profile(container: &Container) -> Result<Option<String>, Unfit> {
+    Ok(security::Security::parse(container)?.profile().map(str::to_owned))
+}
+
 /// What devices the container may use.
 pub(super) fn allowed_devices(container: &Container) -> Result<DeviceRules, Unfit> {
     device_rules(container)

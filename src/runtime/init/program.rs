@@ -104,7 +104,8 @@ fn filter(process: &ProcessPlan) -> Result<(), Failure> {
     if process.seccomp.0.is_empty() {
         return Ok(());
     }
-    seccomp::load(&process.seccomp.0).doing(|| "load the system call filter")
+    seccomp::load_filter(&process.seccomp.0, process.seccomp_flags)
+        .doing(|| "load the system call filter")
 }
 
 /// Groups, user, then rights: bounding set as asked, inheritable set empty (CVE-2022-29162), and
