@@ -42,7 +42,6 @@ impl Finish<'_> {
 
     fn shape(&mut self, shape: &Shape, node: &mut Node, path: &Path<'_>) -> Outcome {
         match shape {
-            Shape::Any => Keep,
             Shape::Dropped => Drop,
             Shape::Text
             | Shape::TextOrNull

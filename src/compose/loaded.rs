@@ -1,14 +1,10 @@
 //! What comes out of a load.
 
-use std::collections::BTreeMap;
-
+use super::config::{Config, build};
 use super::decode::decode;
-use super::diagnostic::{Diagnostic, Errors, Failed, Severity};
-use super::finish::finish;
-use super::load::{Loader, Model};
+use super::diagnostic::{Diagnostic, Errors, Failed};
+use super::load::Loader;
 use super::options::{FileArg, LoadOptions};
-use super::tree::{Map, Node};
-use super::{consistency, select};
 use crate::model::Project;
 
 /// A project, loaded and checked.
@@ -20,73 +16,43 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// What would mean something else here than it says: `up` must not go on with any of these.
     pub refusals: Vec<Diagnostic>,
-    /// The variables that the files could use.
-    pub environment: BTreeMap<String, String>,
-    /// The canonical document.
-    pub(crate) document: Node,
-    /// Services whose profiles are off, or that were not selected.
-    pub(crate) off: Map,
-    /// The document as written, merged.
-    pub(crate) written: Node,
+    /// The same as a document.
+    pub config: Config,
 }
 
 /// Loads a project. All that is wrong comes back at once.
+///
+/// The options that leave something out of the document (`no_interpolate` and the like) are for
+/// [`config`](super::config()): here they are an error of the caller and are passed over.
 pub fn load(options: &LoadOptions) -> Result<Loaded, Errors> {
-    let mut loader = Loader::new(options);
-    match run(&mut loader) {
-        Ok(mut loaded) => {
-            loaded.warnings = loader.problems.diagnostics(Severity::Warning, &loader.sources);
-            Ok(loaded)
-        }
-        Err(Failed) => Err(Errors(loader.problems.diagnostics(Severity::Error, &loader.sources))),
-    }
+    let options = LoadOptions {
+        no_interpolate: false,
+        no_normalize: false,
+        no_path_resolution: false,
+        no_env_resolution: false,
+        no_consistency: false,
+        ..options.clone()
+    };
+    let mut loader = Loader::new(&options);
+    let loaded = run(&mut loader);
+    loader.result(loaded).map(|(mut loaded, warnings)| {
+        loaded.warnings = warnings;
+        loaded
+    })
 }
 
 fn run(loader: &mut Loader<'_>) -> Result<Loaded, Failed> {
-    let Model { mut root, written, name, found } = loader.model()?;
-    if let Some(map) = root.as_map_mut() {
-        map.remove("name");
-    }
-    finish(&mut root, &mut loader.problems);
-    loader.problems.check()?;
-    let mut off = select::apply_profiles(&mut root, &found.profiles);
-    if !loader.options.no_consistency {
-        consistency::check(&root, &off, &mut loader.problems);
-        loader.problems.check()?;
-    }
-    let services = &loader.options.services;
-    select::select(&mut root, &mut off, services, &found.profiles, &mut loader.problems)?;
-    if !loader.options.no_env_resolution {
-        loader.resolve_env_files(&mut root);
-    }
-    loader.resolve_label_files(&mut root);
-    loader.problems.check()?;
-    select::drop_unused(&mut root);
-    let files = found
-        .files
-        .iter()
-        .filter_map(|file| match file {
-            FileArg::Path(path) => Some(path.clone()),
-            FileArg::Stdin(_) => None,
-        })
-        .collect();
+    let config = build(loader)?;
+    let path = |file: &FileArg| match file {
+        FileArg::Path(path) => Some(path.clone()),
+        FileArg::Stdin(_) => None,
+    };
     let base = Project {
-        name: name.clone(),
-        directory: found.directory.clone(),
-        files,
+        name: config.name.clone(),
+        directory: config.found.directory.clone(),
+        files: config.found.files.iter().filter_map(path).collect(),
         ..Project::default()
     };
-    let (project, refusals) = decode(&root, base, loader)?;
-    if let Some(map) = root.as_map_mut() {
-        map.insert("name".to_owned(), Node::text(name, super::tree::Mark::default()));
-    }
-    Ok(Loaded {
-        project,
-        warnings: Vec::new(),
-        refusals,
-        environment: found.environment,
-        document: root,
-        off,
-        written,
-    })
+    let (project, refusals) = decode(&config.root, base, loader)?;
+    Ok(Loaded { project, warnings: Vec::new(), refusals, config })
 }

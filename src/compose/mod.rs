@@ -3,10 +3,12 @@
 //! Pure but for reading the files it is pointed at. Knows nothing of what runs.
 
 mod canonical;
+mod config;
 mod consistency;
 mod decode;
 mod diagnostic;
 mod dotenv;
+mod emit;
 mod envfiles;
 mod extends;
 mod find;
@@ -29,6 +31,7 @@ mod tree;
 mod unique;
 mod value;
 
+pub use config::{Config, config};
 pub use diagnostic::{Diagnostic, Errors, Place, Related, Severity};
 pub use loaded::{Loaded, load};
 pub use options::{FileArg, LoadOptions};

@@ -23,7 +23,6 @@ struct Check<'a> {
 impl Check<'_> {
     fn shape(&mut self, shape: &Shape, node: &Node, path: &Path<'_>) {
         match shape {
-            Shape::Any => {}
             Shape::TextOrNull if node.is_null() => {}
             Shape::Words if node.is_null() => {}
             Shape::ObjectOrNull(_) if node.is_null() => {}

@@ -42,8 +42,7 @@ static RESERVATIONS: Object = object(&[
     field("generic_resources", Shape::Items(&Shape::Object(&GENERIC))),
 ]);
 
-static RESERVED_DEVICE: Object =
-    Object { fields: DEVICE_REQUEST_FIELDS, required: &["capabilities"], extensions: true };
+static RESERVED_DEVICE: Object = object(DEVICE_REQUEST_FIELDS).requires(&["capabilities"]);
 
 static DEVICE_REQUEST_FIELDS: &[super::Field] = &[
     field("capabilities", Shape::UniqueTexts),

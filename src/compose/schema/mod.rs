@@ -11,6 +11,7 @@ mod parts;
 mod service;
 mod top;
 
+pub(crate) use service::SERVICE;
 pub(crate) use top::{INCLUDE_SHAPE, PROJECT};
 
 /// An object: its attributes in the order in which they are printed.
@@ -22,6 +23,8 @@ pub(crate) struct Object {
     pub(crate) required: &'static [&'static str],
     /// Whether `x-…` may stand here.
     pub(crate) extensions: bool,
+    /// Whether the JSON form has a capital at the start of each name.
+    pub(crate) capitals: bool,
 }
 
 /// An attribute.
@@ -141,8 +144,6 @@ pub(crate) enum Shape {
     Ssh,
     /// Options that are read and then forgotten, as docker compose does.
     Dropped,
-    /// Anything.
-    Any,
 }
 
 /// The least and the most that a number may be.
@@ -181,7 +182,7 @@ pub(crate) const fn embedded(name: &'static str, shape: Shape) -> Field {
 
 /// An object that takes `x-…`.
 pub(crate) const fn object(fields: &'static [Field]) -> Object {
-    Object { fields, required: &[], extensions: true }
+    Object { fields, required: &[], extensions: true, capitals: false }
 }
 
 impl Object {
@@ -193,6 +194,11 @@ impl Object {
     /// Without `x-…`.
     pub(crate) const fn closed(self) -> Self {
         Self { extensions: false, ..self }
+    }
+
+    /// With capitals in the JSON form.
+    pub(crate) const fn capitals(self) -> Self {
+        Self { capitals: true, ..self }
     }
 
     /// The attribute of that name.

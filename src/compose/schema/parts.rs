@@ -14,10 +14,10 @@ pub(super) static BLKIO: Object = object(&[
 .closed();
 
 static BLKIO_LIMIT: Object =
-    object(&[field("path", Shape::Text), field("rate", Shape::Bytes)]).closed();
+    object(&[field("path", Shape::Text), field("rate", Shape::Bytes)]).closed().capitals();
 
 static BLKIO_WEIGHT: Object =
-    object(&[field("path", Shape::Text), field("weight", Shape::Int(ANY))]).closed();
+    object(&[field("path", Shape::Text), field("weight", Shape::Int(ANY))]).closed().capitals();
 
 /// `services.*.credential_spec`
 pub(super) static CREDENTIAL_SPEC: Object = object(&[
