@@ -15,11 +15,11 @@ mod compile;
 mod exec;
 mod init;
 pub mod launcher;
+pub mod log;
 mod plan;
 mod protocol;
 mod record;
 mod shim;
-pub mod log;
 pub mod users;
 mod wire;
 

@@ -324,12 +324,7 @@ async fn copy(
     }
 }
 
-async fn feed(
-    runtime: &Runtime,
-    id: &ContainerId,
-    stdin: Option<&Input>,
-    message: SessionInput,
-) {
+async fn feed(runtime: &Runtime, id: &ContainerId, stdin: Option<&Input>, message: SessionInput) {
     match message {
         SessionInput::Stdin(bytes) => {
             if let Some(mut stdin) = stdin.cloned() {
@@ -381,7 +376,8 @@ fn traffic(pid: u32) -> (u64, u64) {
         if name.trim() == "lo" {
             continue;
         }
-        let figure = |n| figures.split_whitespace().nth(n).and_then(|text| text.parse::<u64>().ok());
+        let figure =
+            |n| figures.split_whitespace().nth(n).and_then(|text| text.parse::<u64>().ok());
         total.0 += figure(0).unwrap_or(0);
         total.1 += figure(8).unwrap_or(0);
     }

@@ -125,8 +125,7 @@ impl Daemon {
         let images = self.hands().images.clone();
         let needed = images_in_use(&self.agreed());
         blocking(move || {
-            let pruned =
-                if all { images.prune(&needed) } else { images.prune_dangling(&needed) };
+            let pruned = if all { images.prune(&needed) } else { images.prune_dangling(&needed) };
             Ok(taken_all(pruned.map_err(refused)?))
         })
         .await
@@ -163,7 +162,9 @@ fn summary(image: image::ImageSummary, images: &Store, agreed: &Agreed) -> Image
     ImageSummary {
         used_by: users(&image.id, agreed),
         created: timestamp(&image.created),
-        platform: platform.map(|image| format!("{}/{}", image.os, image.architecture)).unwrap_or_default(),
+        platform: platform
+            .map(|image| format!("{}/{}", image.os, image.architecture))
+            .unwrap_or_default(),
         id: image.id,
         references: image.references,
         size: image.size,
