@@ -18,13 +18,13 @@ use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use self::control::Daemon;
 use crate::engine::linux::{Hands, LinuxHost};
 use crate::engine::{self, Engine};
 use crate::image;
-use crate::model::Instance;
+use crate::model::{Command, Instance};
 use crate::netd;
 use crate::network::Networks;
 use crate::runtime::Runtime;
@@ -69,9 +69,15 @@ pub enum DaemonError {
     /// Networks.
     #[error("cannot manage networks")]
     Network(#[from] crate::network::NetworkError),
+    /// What is there already.
+    #[error("cannot read what is there")]
+    Open(#[from] crate::engine::linux::OpenError),
     /// Names and ports.
     #[error("cannot start the network helper")]
     Netd(#[from] crate::netd::NetdError),
+    /// What was agreed could not be taken up again.
+    #[error("cannot go on with what was agreed")]
+    Engine(#[from] engine::EngineError),
     /// The socket was closed, or signals cannot be received.
     #[error("cannot serve")]
     Serve(#[source] io::Error),
@@ -111,7 +117,11 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     let (engine, ends) = Engine::new();
     let (stop_engine, stopped) = oneshot::channel();
     let start = engine::Start { host: Arc::clone(&host), store };
+    let suspended = start.store.agreed().suspended;
     let looping = tokio::spawn(engine::run(start, ends, stopped));
+    if suspended {
+        engine.commit(Command::Suspend(false)).await?;
+    }
 
     let (stop, stopping) = watch::channel(false);
     let daemon = Arc::new(Daemon::new(instance.clone(), engine, host, stop));
@@ -127,7 +137,25 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     // The loop ends between passes, so that nothing is half decided.
     let _ = stop_engine.send(());
     let _ = looping.await;
+    if host.hands().runtime.containers().is_empty() {
+        tidy(&instance, host.hands()).await;
+    }
     served.map_err(DaemonError::Serve)
+}
+
+/// Leaves nothing in the kernel and nothing running when there is nothing to keep. What cannot be
+/// removed is found again by the next daemon.
+async fn tidy(instance: &Instance, hands: &Hands) {
+    info!("no containers: leaving nothing behind");
+    if let Err(error) = netd::Client::stop(instance).await {
+        warn!(error = &error as &dyn std::error::Error, "the network helper does not end");
+    }
+    if let Err(error) = hands.networks.remove_all().await {
+        warn!(error = &error as &dyn std::error::Error, "cannot remove the networks");
+    }
+    if let Err(error) = hands.runtime.close().await {
+        warn!(error = &error as &dyn std::error::Error, "cannot close the runtime");
+    }
 }
 
 /// Makes the instance's directories. Only root may look into them: volumes and layers hold other

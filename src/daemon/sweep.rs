@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tracing::{info, warn};
 
 use super::DaemonError;
-use crate::engine::linux::{Hands, LinuxHost};
+use crate::engine::linux::Hands;
 use crate::model::{Agreed, Instance, TaskId};
 
 /// Runs before the first pass, while nothing new is being made.

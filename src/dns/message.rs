@@ -188,3 +188,66 @@ fn same(one: &Query, other: &Query) -> bool {
         && one.query_type() == other.query_type()
         && one.query_class() == other.query_class()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A good question, as a start for those that are broken.
+    const GOOD: &[u8] =
+        b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x03web\x04shop\0\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0";
+
+    fn check(bytes: &[u8]) {
+        let replies = match read(bytes) {
+            Ok(asked) => {
+                let records = vec![RData::A(std::net::Ipv4Addr::new(10, 0, 0, 2).into()); 300];
+                vec![
+                    asked.records(records, asked.payload()),
+                    asked.failure(ResponseCode::NXDomain),
+                    asked.cut(),
+                ]
+            }
+            Err(Unreadable::Reply(reply)) => vec![reply],
+            Err(Unreadable::Ignored) => vec![],
+        };
+        for reply in replies {
+            let message = Message::from_vec(&reply).expect("our own reply can be read");
+            assert_eq!(message.metadata.id.to_be_bytes(), bytes[..2]);
+            assert!(reply.len() <= usize::from(u16::MAX));
+        }
+        let query = Query::query(hickory_proto::rr::Name::root(), hickory_proto::rr::RecordType::A);
+        judge(bytes, 0x1234, &query);
+    }
+
+    #[test]
+    fn a_good_question_is_read() {
+        let asked = read(GOOD).unwrap();
+        assert_eq!(asked.query.name().to_ascii(), "web.shop.");
+        assert_eq!(asked.payload(), 1232);
+        let records = vec![RData::A(std::net::Ipv4Addr::new(10, 0, 0, 2).into()); 300];
+        let reply = asked.records(records, asked.payload());
+        assert!((1200..=1232).contains(&reply.len()), "{}", reply.len());
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_chance_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            check(&bytes);
+        }
+
+        #[test]
+        fn broken_questions_are_survived(
+            changes in prop::collection::vec((0..GOOD.len(), any::<u8>()), 1..8),
+            tail in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut bytes = GOOD.to_vec();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            bytes.extend(tail);
+            check(&bytes);
+        }
+    }
+}

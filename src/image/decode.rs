@@ -185,3 +185,59 @@ impl<R: Read> Read for Zstd<R> {
 fn invalid(error: FrameDecoderError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::{Packing, unpacked};
+    use crate::image::limits::Limits;
+    use crate::image::testing::{gzip, zstd};
+
+    fn read(bytes: &[u8], limits: Limits) -> Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        let mut input = unpacked(bytes, limits).map_err(|error| error.to_string())?;
+        input.read_to_end(&mut out).map_err(|error| error.to_string())?;
+        Ok(out)
+    }
+
+    #[test]
+    fn every_packing_is_told_by_its_first_bytes() {
+        let data: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+        let (half, rest) = data.split_at(500_001);
+        let skippable = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc";
+        for (name, packed) in [
+            ("plain", data.clone()),
+            ("gzip", gzip(&data)),
+            ("gzip in two members", [gzip(half), gzip(rest)].concat()),
+            ("zstd", zstd(&data)),
+            ("zstd in two frames", [zstd(half), skippable.to_vec(), zstd(rest)].concat()),
+            ("zstd after a skippable frame", [skippable.to_vec(), zstd(&data)].concat()),
+        ] {
+            assert!(read(&packed, Limits::default()).unwrap() == data, "{name}");
+        }
+        assert_eq!(read(b"", Limits::default()).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_is_named() {
+        assert!(read(b"BZh91AY", Limits::default()).unwrap_err().contains("bzip2"));
+        assert!(read(b"\xfd7zXZ\0", Limits::default()).unwrap_err().contains("xz"));
+        assert_eq!(Packing::of(b""), Packing::Plain);
+        let packed = gzip(&[1; 10_000]);
+        read(&packed[..packed.len() - 9], Limits::default()).unwrap_err();
+        let packed = zstd(&[1; 10_000]);
+        read(&packed[..packed.len() - 9], Limits::default()).unwrap_err();
+    }
+
+    #[test]
+    fn a_bomb_is_stopped() {
+        let limits = Limits { ratio: 50, ratio_from: 100_000, ..Limits::default() };
+        let zeros = vec![0; 2 << 20];
+        for packed in [gzip(&zeros), zstd(&zeros)] {
+            assert!(read(&packed, limits).unwrap_err().contains("for each byte in"));
+        }
+        // Little that is packed well is no bomb.
+        assert_eq!(read(&gzip(&zeros[..90_000]), limits).unwrap().len(), 90_000);
+    }
+}

@@ -42,7 +42,8 @@ impl Store {
 
     /// Copies the directory `path` of an image into the empty directory `into`, with owners, modes,
     /// times, attributes and links, and gives `into` the owner and mode of `path`. False if the image
-    /// has no such directory. `into` has all of it or nothing, unless it is a mount point.
+    /// has no such directory. The own directory of a volume (beside its `volume.json`) has all of it
+    /// or nothing, also after a crash.
     ///
     /// # Errors
     /// If the image is not there, or something cannot be copied.
@@ -52,6 +53,10 @@ impl Store {
         let Some(Node::Dir(from)) = merged.find(path.as_bytes(), true).doing("find", path)? else {
             return Ok(false);
         };
+        // A directory of the host must stay the one that it is: others may have it open or mounted.
+        if !into.with_file_name("volume.json").exists() {
+            return copy_tree(&from, into).doing("copy", path).map(|()| true);
+        }
         let name = into.file_name().unwrap_or_default().to_string_lossy();
         let draft = into.with_file_name(format!(".{name}.{}", unique()));
         std::fs::create_dir(&draft).doing("make", &draft)?;

@@ -92,8 +92,12 @@ impl Store {
             let dir = images.join(dir);
             fs::create_dir_all(&dir).doing("make", &dir)?;
         }
-        // What is in images, setuid programs too, is for containers, not for the host's users.
+        let containers = root.join("containers");
+        fs::create_dir_all(&containers).doing("make", &containers)?;
+        // What is in images and containers, setuid programs too, is not for the host's users
+        // (CVE-2021-41091).
         set_private(&images)?;
+        set_private(&containers)?;
         let (parsed, index, settling) =
             (Mutex::default(), Mutex::default(), AtomicBool::new(false));
         let shared = Shared { root, images, limits, parsed, index, settling };

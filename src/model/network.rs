@@ -179,7 +179,8 @@ pub struct NetdState {
     /// The host ports to hold, so that nobody else takes them.
     pub ports: std::collections::BTreeSet<HeldPort>,
     /// Who answers at the published ports. The kernel brings IPv4 connections there by itself; netd
-    /// carries those that arrive by IPv6, from clients elsewhere or from `[::1]`.
+    /// carries TCP connections that arrive by IPv6, from clients elsewhere or from `[::1]`, at ports
+    /// that it holds.
     pub forwards: Vec<Publication>,
 }
 

@@ -86,7 +86,7 @@ impl Client {
         let paths = Paths::of(instance);
         end(&paths, Verb::StopAndForget).await?;
         // One that was killed could not tidy up.
-        for path in [paths.socket, paths.state, paths.lock, paths.log] {
+        for path in [paths.socket, paths.state, paths.next_state, paths.lock, paths.log] {
             match std::fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(NetdError::File { path, source });

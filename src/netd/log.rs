@@ -28,7 +28,8 @@ fn cut(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends what this process has to say to `file`. `ORCA_LOG` tells how much; by default warnings.
+/// Sends what this process has to say to `file`. `ORCA_LOG` tells how much; by default starts,
+/// ends, and what went wrong.
 pub(super) fn start(file: File) {
     let filter = EnvFilter::try_from_env("ORCA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let writer = Bounded(Arc::new(Mutex::new(file)));

@@ -110,7 +110,7 @@ fn allow_many_files() {
 fn leave(paths: &Paths, end: End) {
     let mut files = vec![&paths.socket];
     if end == End::Forget {
-        files.extend([&paths.state, &paths.log, &paths.lock]);
+        files.extend([&paths.state, &paths.next_state, &paths.log, &paths.lock]);
     }
     for path in files {
         match fs::remove_file(path) {

@@ -36,6 +36,8 @@ struct Paths {
     lock: PathBuf,
     /// The state in force.
     state: PathBuf,
+    /// The next state, while it is written.
+    next_state: PathBuf,
     log: PathBuf,
 }
 
@@ -46,6 +48,7 @@ impl Paths {
             socket: run.join("netd.sock"),
             lock: run.join("netd.lock"),
             state: run.join("netd.json"),
+            next_state: run.join("netd.json.new"),
             log: run.join("netd.log"),
             run,
         }

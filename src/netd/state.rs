@@ -48,9 +48,8 @@ impl InForce {
 /// # Errors
 /// If it cannot be written. The old one is then still there.
 pub(super) fn save(paths: &Paths, body: &[u8]) -> io::Result<()> {
-    let next = paths.run.join("netd.json.new");
-    fs::write(&next, body)?;
-    fs::rename(&next, &paths.state)
+    fs::write(&paths.next_state, body)?;
+    fs::rename(&paths.next_state, &paths.state)
 }
 
 /// The state that a predecessor left, without the sandboxes that are gone. Nothing if there is none,

@@ -81,6 +81,17 @@ fn commit(
     connection.send(&transaction.finish()).map_err(NetworkError::kernel(action))
 }
 
+/// Warns of rules that we cannot join: those of iptables-legacy are not reachable by netlink.
+pub(super) fn warn_of_legacy_rules() {
+    let tables = std::fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
+    if tables.lines().any(|table| table == TABLE) {
+        tracing::warn!(
+            "rules of iptables-legacy are in force on this host: if they drop what is forwarded, \
+             containers are cut off until `-i orc+` and `-o orc+` are accepted there"
+        );
+    }
+}
+
 #[derive(Debug)]
 struct Chain {
     name: String,

@@ -40,6 +40,7 @@ impl State {
     pub(super) fn open(names: Names, run: PathBuf) -> Result<Self, NetworkError> {
         let (route, filter) = kernel::open()?;
         kernel::check(&route, &filter, &names.table)?;
+        neighbours::warn_of_legacy_rules();
         let port = filter.socket().port();
         let port = port.map_err(NetworkError::kernel("open a socket for the packet filter"))?;
         let watched = Watched::new(names.table.clone(), port);

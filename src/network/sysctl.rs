@@ -41,12 +41,14 @@ pub(super) fn set_named(name: &str, value: &str) -> Result<(), NetworkError> {
 fn path_of(name: &str) -> Option<PathBuf> {
     let separator = if name.contains('/') { '/' } else { '.' };
     let parts: Vec<_> = name.split(separator).collect();
-    let fine =
-        |part: &&str| !part.is_empty() && *part != "." && *part != ".." && !part.contains('\0');
-    if parts.len() < 3 || parts[0] != "net" || !parts.iter().all(fine) {
+    if parts.len() < 3 || parts[0] != "net" || !parts.iter().all(is_a_name) {
         return None;
     }
     Some(parts.iter().collect())
+}
+
+fn is_a_name(part: &&str) -> bool {
+    !["", ".", ".."].contains(part) && !part.contains('\0')
 }
 
 fn failed(name: &str, value: &str, source: io::Error) -> NetworkError {

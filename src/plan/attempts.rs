@@ -20,7 +20,7 @@ pub(super) fn decide(look: &Look<'_>) -> Decided {
         let Some((stack, service)) = look.service(task) else { continue };
         // A task of an old revision is not brought back: it is replaced. Nor is one that is on its way
         // out, and only waits for those who need it.
-        if !look.is_current(task) || !look::is_up(stack, &task.service) {
+        if !look.is_current(*id) || !look::is_up(stack, &task.service) {
             continue;
         }
         let this = Life { look, stack, service, id: *id, task };

@@ -1,6 +1,6 @@
 //! One look at the whole state: the questions that several rules ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     Agreed, AttemptId, Condition, DeployMode, Health, HealthCheck, Now, Observed,
@@ -15,6 +15,8 @@ pub(super) struct Look<'a> {
     pub observed: &'a Observed,
     pub now: &'a Now,
     by_service: BTreeMap<&'a str, ByService<'a>>,
+    /// The tasks that are as their service is now.
+    current: BTreeSet<TaskId>,
 }
 
 /// The tasks of a stack, by service.
@@ -31,7 +33,20 @@ impl<'a> Look<'a> {
                 .or_default()
                 .push((*id, task));
         }
-        Self { agreed, observed, now, by_service }
+        let mut current = BTreeSet::new();
+        for stack in agreed.stacks.values() {
+            let tasks_of = by_service.get(stack.project.name.as_str());
+            for service in stack.project.services.keys() {
+                let Some(tasks) = tasks_of.and_then(|of| of.get(service.as_str())) else {
+                    continue;
+                };
+                let revision = stack.revisions.get(service).map_or("", String::as_str);
+                let nonce = nonce(stack, service);
+                let fits = |task: &Task| task.revision == revision && task.nonce == nonce;
+                current.extend(tasks.iter().filter(|(_, task)| fits(task)).map(|(id, _)| *id));
+            }
+        }
+        Self { agreed, observed, now, by_service, current }
     }
 
     /// The tasks of a service, by id.
@@ -45,7 +60,7 @@ impl<'a> Look<'a> {
         stack: &str,
         service: &str,
     ) -> impl Iterator<Item = (TaskId, &'a Task)> {
-        let here = |(_, task): &(TaskId, &Task)| task.want == Want::Run && self.is_current(task);
+        let here = |(id, task): &(TaskId, &Task)| task.want == Want::Run && self.is_current(*id);
         self.tasks(stack, service).iter().copied().filter(here)
     }
 
@@ -56,11 +71,8 @@ impl<'a> Look<'a> {
     }
 
     /// Whether a task is as its service is now.
-    pub(super) fn is_current(&self, task: &Task) -> bool {
-        self.service(task).is_some_and(|(stack, _)| {
-            stack.revisions.get(&task.service).map_or("", String::as_str) == task.revision
-                && nonce(stack, &task.service) == task.nonce
-        })
+    pub(super) fn is_current(&self, task: TaskId) -> bool {
+        self.current.contains(&task)
     }
 
     /// All containers of a task that were seen.

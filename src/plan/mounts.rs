@@ -163,10 +163,11 @@ fn anonymous(identity: &str, task: TaskId, index: u32) -> String {
     format!("anonymous.{task}.{index}.{}", hex(&proof[..8]))
 }
 
-/// The task that an anonymous volume belongs to; `None` for every other volume.
-pub(super) fn owner_of_anonymous(identity: &str, name: &str) -> Option<TaskId> {
-    let mut parts = name.strip_prefix("anonymous.t")?.split('.');
-    let task = TaskId(parts.next()?.parse().ok()?);
-    let index = parts.next()?.parse().ok()?;
-    (anonymous(identity, task, index) == name).then_some(task)
+/// Whether a volume is an anonymous one of this store, of a task for which `which` holds.
+pub(super) fn is_anonymous_of(identity: &str, name: &str, which: impl Fn(TaskId) -> bool) -> bool {
+    let parse = || {
+        let mut parts = name.strip_prefix("anonymous.t")?.split('.');
+        Some((TaskId(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?))
+    };
+    parse().is_some_and(|(task, index)| which(task) && anonymous(identity, task, index) == name)
 }

@@ -69,7 +69,7 @@ fn replace(
         Ok(_) if networks::is_changing(look, stack, service) => usize::MAX,
         Ok(limit) => limit,
     };
-    for (id, task) in tasks.iter().filter(kept).filter(|(_, task)| !look.is_current(task)) {
+    for (id, task) in tasks.iter().filter(kept).filter(|(id, _)| !look.is_current(*id)) {
         if !available.contains(&task.slot) {
             group.push(Decision::StopTask { task: *id });
         } else if down < at_once {

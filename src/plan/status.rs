@@ -108,7 +108,7 @@ fn is_converged(look: &Look<'_>, stack: &Stack, tasks: &[(TaskId, &Task)]) -> bo
         u32::try_from(count) == Ok(wanted)
     };
     let in_place = |(id, task): &(TaskId, &Task)| {
-        let stays = task.want == Want::Run && look.is_current(task);
+        let stays = task.want == Want::Run && look.is_current(*id);
         let stopped = stack.stopped.contains(&task.service) && task.want == Want::Stop;
         stays || (stopped && !look.is_alive(*id))
     };
@@ -194,7 +194,7 @@ fn task_status(look: &Look<'_>, network: &NetworkTable, id: TaskId, task: &Task)
         running_for,
         addresses: task.addresses.iter().map(|(name, a)| (name.clone(), a.v4)).collect(),
         publications: publications(network, task),
-        wanted: task.want == Want::Run && look.is_current(task),
+        wanted: task.want == Want::Run && look.is_current(id),
         labels: service
             .zip(image)
             .map(|((stack, service), image)| {

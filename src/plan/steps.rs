@@ -72,7 +72,7 @@ pub(super) fn stop(
 fn is_kept(look: &Look<'_>, attempt: AttemptId, task: &Task) -> bool {
     let service = look.service(task);
     attempt.number == task.attempt
-        && look.is_current(task)
+        && look.is_current(attempt.task)
         && service.is_some_and(|(stack, service)| {
             stack.removing.is_none()
                 && stack.stopped.contains(&task.service)
@@ -155,8 +155,8 @@ fn is_coming_back(look: &Look<'_>, id: TaskId, task: &Task) -> bool {
 /// Anonymous volumes of tasks that are gone, and named ones that `down --volumes` takes along.
 fn remove_volumes(look: &Look<'_>, plan: &mut Plan) {
     for name in &look.observed.volumes {
-        let owner = mounts::owner_of_anonymous(&look.agreed.identity, name);
-        if owner.is_some_and(|task| !look.agreed.tasks.contains_key(&task)) {
+        let gone = |task| !look.agreed.tasks.contains_key(&task);
+        if mounts::is_anonymous_of(&look.agreed.identity, name, gone) {
             plan.steps.push(Step::RemoveVolume { name: name.clone() });
         }
     }
@@ -202,7 +202,7 @@ fn is_to_start(look: &Look<'_>, id: TaskId, task: &Task) -> bool {
     let due = task.want == Want::Run
         && task.attempt > 0
         && task.outcome.is_none()
-        && look.is_current(task)
+        && look.is_current(id)
         && look.service(task).is_some_and(|(stack, _)| look::is_up(stack, &task.service));
     if !due {
         return false;

@@ -116,6 +116,13 @@ impl Log {
         self.write_snapshot(self.seq, agreed)
     }
 
+    /// As if the sync of the last command had failed.
+    #[cfg(test)]
+    pub(super) fn forget_last_as_uncertain(&mut self) {
+        self.seq -= 1;
+        self.uncertain = true;
+    }
+
     fn write_snapshot(&mut self, seq: u64, agreed: &Agreed) -> Result<(), StoreError> {
         snapshot::write(&named(&self.dir, "snapshot-", seq), seq, agreed)?;
         self.seq = seq;

@@ -53,12 +53,32 @@ impl World {
                     self.check_dependencies(task);
                 }
             }
+            Decision::NextAttempt { attempt, fails: fails @ 2.., not_before, .. } => {
+                self.check_backoff(&self.agreed.tasks[&attempt.task], *fails, not_before.as_ref());
+            }
             Decision::StopTask { task } => {
                 self.check_budget(*task);
                 self.check_order_of_removal(*task);
             }
             _ => {}
         }
+    }
+
+    /// C4: no storm of restarts.
+    fn check_backoff(&self, task: &Task, fails: u32, not_before: Option<&Deadline>) {
+        let service = &self.agreed.stacks[&task.stack].project.services[&task.service];
+        let delay = service.deploy.restart.delay.unwrap_or(RestartPolicy::DELAY);
+        let doubled = delay.saturating_mul(2_u32.saturating_pow(fails - 2));
+        let least = doubled.min(RestartPolicy::MAX_DELAY) * 9 / 10;
+        let now = self.now();
+        let left = not_before.and_then(|d| d.left(&now.boot, now.boottime)).unwrap_or_default();
+        let lost = self.host.containers.keys().any(|a| self.is_ahead(a));
+        assert!(left >= least || lost, "C4: {} waits only {left:?}", task.service);
+    }
+
+    /// Whether a container belongs to an attempt whose decision was lost.
+    fn is_ahead(&self, attempt: &AttemptId) -> bool {
+        self.agreed.tasks.get(&attempt.task).is_some_and(|task| attempt.number > task.attempt)
     }
 
     /// C5: what a task needs is there when its first attempt is decided.
@@ -155,15 +175,9 @@ impl World {
         let task = self.agreed.tasks.get(&id).expect("C9: starts what nobody decided");
         assert!(task.attempt == start.attempt.number && task.want == Want::Run, "C9");
         assert!(self.agreed.stacks[STACK].removing.is_none(), "starts what goes");
-        // C4: no storm of restarts.
-        if let (Some(exit), Some(doublings)) = (self.exits.get(&id), task.fails.checked_sub(2)) {
-            let service = &self.agreed.stacks[STACK].project.services[&task.service];
-            let delay = service.deploy.restart.delay.unwrap_or(RestartPolicy::DELAY);
-            let longest = RestartPolicy::MAX_DELAY;
-            let wait = delay.saturating_mul(2_u32.saturating_pow(doublings)).min(longest);
-            let least = wait.as_millis() as u64 * 9 / 10;
-            assert!(self.clock() >= exit + least, "C4: {} starts again too soon", start.attempt);
-        }
+        let now = self.now();
+        let waits = task.not_before.as_ref().and_then(|d| d.left(&now.boot, now.boottime));
+        assert!(waits.is_none(), "C4: {} starts too soon", start.attempt);
     }
 
     /// C7 and C11: after a calm time all is as wanted.

@@ -23,7 +23,7 @@ fn random_histories_break_no_rule_and_converge() {
         World::new(seed, true).run();
         return;
     }
-    let histories = number("ORCA_HISTORIES").unwrap_or(400);
+    let histories = number("ORCA_HISTORIES").unwrap_or(150);
     let first = number("ORCA_FIRST").unwrap_or(1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let broken = Mutex::new(Vec::new());

@@ -49,8 +49,6 @@ pub(crate) struct World {
     up: bool,
     disk_full: bool,
     lost_decisions: bool,
-    /// When each task's last container ended.
-    pub(crate) exits: BTreeMap<TaskId, u64>,
     decisions_at_end: u64,
     trace: bool,
 }
@@ -74,7 +72,6 @@ impl World {
             up: true,
             disk_full: false,
             lost_decisions: false,
-            exits: BTreeMap::new(),
             decisions_at_end: 0,
             trace,
         };
@@ -135,10 +132,6 @@ impl World {
         Now { boottime, boot: BootId(self.boot.1.to_string()), wall }
     }
 
-    pub(crate) fn clock(&self) -> u64 {
-        self.clock
-    }
-
     fn at(&mut self, at: u64, event: Event) -> (u64, u64) {
         self.count += 1;
         self.queue.insert((at, self.count), event);
@@ -174,11 +167,6 @@ impl World {
 
     fn done(&mut self, step: &Step, success: bool) {
         let now = self.now().boottime;
-        if let Step::Stop { attempt, .. } = step
-            && success
-        {
-            self.exits.insert(attempt.task, self.clock);
-        }
         let Some(attempt) = self.host.end(step, success, now) else { return };
         let fake = self.host.containers[&attempt].clone();
         match (fake.behaviour.as_str(), self.calm()) {
@@ -203,7 +191,6 @@ impl World {
         }
         let now = self.now().boottime;
         self.host.exit(attempt, code, now);
-        self.exits.insert(attempt.task, self.clock);
     }
 
     fn user(&mut self) {
@@ -359,10 +346,6 @@ impl World {
             }
         }
         self.host.forget();
-        if self.agreed != self.durable {
-            // With what could not be written, the waits that it decided are lost.
-            self.exits.clear();
-        }
         self.agreed = self.read_back();
         self.after(10, 20_000, Event::Up);
     }
@@ -380,7 +363,6 @@ impl World {
             !matches!(event, Event::Done(..) | Event::Exit(..) | Event::Health(..) | Event::Up)
         });
         self.host.reboot();
-        self.exits.clear();
         self.agreed = self.read_back();
         self.boot = (self.clock, self.boot.1 + 1);
         self.up = false;

@@ -246,3 +246,23 @@ fn an_answer_that_is_too_long_for_the_client_is_not_sent_in_pieces() {
         assert_eq!(lines(whole), 250, "over TCP");
     });
 }
+
+#[test]
+fn what_is_behind_a_dead_stub_of_systemd_resolved_is_asked() {
+    on_new_host(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let netns = new_netns(dir.path(), "one");
+        let none = None::<&str>;
+        let flags = nix::mount::MsFlags::empty();
+        nix::mount::mount(none, "/run", Some("tmpfs"), flags, none).unwrap();
+        std::fs::create_dir_all("/run/systemd/resolve").unwrap();
+        std::fs::write("/run/systemd/resolve/resolv.conf", "nameserver 127.0.1.1\n").unwrap();
+        let behind = Upstream::start("127.0.1.1", Manner::Gives(ONE)).await;
+        let _resolvers = serve(dir.path(), "nameserver 127.0.0.53\n", sandbox(&netns, &[])).await;
+        assert_eq!(ask_a(&netns, "example.com").await, "NoError 192.0.2.1");
+        // While the stub lives, its word holds: it may know of a reason not to answer.
+        let stub = Upstream::start("127.0.0.53", Manner::Fails(ResponseCode::ServFail)).await;
+        assert_eq!(ask_a(&netns, "example.com").await, "ServFail");
+        assert_eq!((behind.asked(), stub.asked()), (1, 1));
+    });
+}

@@ -53,6 +53,17 @@ pub struct Hands {
     pub netd: Arc<crate::netd::Client>,
 }
 
+/// Why a host cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The networks.
+    #[error(transparent)]
+    Network(#[from] crate::network::NetworkError),
+    /// The volumes.
+    #[error(transparent)]
+    Volume(#[from] crate::volume::VolumeError),
+}
+
 /// This machine.
 #[derive(Debug)]
 pub struct LinuxHost {
@@ -91,14 +102,12 @@ impl LinuxHost {
     /// Finds what an earlier daemon left running, and begins to watch it.
     ///
     /// # Errors
-    /// If the network cannot be read.
-    pub async fn open(
-        instance: Instance,
-        hands: Hands,
-    ) -> Result<Arc<Self>, crate::network::NetworkError> {
+    /// If the networks or the volumes cannot be read.
+    pub async fn open(instance: Instance, hands: Hands) -> Result<Arc<Self>, OpenError> {
         let sandboxes = hands.networks.sandboxes().await?;
         let on_link = hands.networks.on_link().await?;
-        let inner = Inner { sandboxes, on_link, ..Inner::default() };
+        let volumes = hands.volumes.list()?.into_iter().map(|volume| volume.name).collect();
+        let inner = Inner { sandboxes, on_link, volumes, ..Inner::default() };
         let host = Arc::new(Self {
             naming: Naming::new(),
             starts: Semaphore::new(STARTS_MAX),

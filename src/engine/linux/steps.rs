@@ -35,6 +35,8 @@ pub(super) enum StepError {
     BindSource { path: String, source: std::io::Error },
     #[error("{path} is to be mounted but is not there")]
     NoBindSource { path: String },
+    #[error("there is no volume {name}")]
+    NoVolume { name: String },
     #[error("the work was cut short")]
     CutShort(#[from] tokio::task::JoinError),
 }
@@ -145,9 +147,14 @@ impl LinuxHost {
         let log_dir = Self::log_directory(&self.instance, attempt.task);
         let id = container.id.clone();
         let request = StartRequest { container, rootfs, mounts, network, log_dir };
-        self.hands.runtime.start(request).await?;
-        if let Some(check) = health {
-            self.begin_probing(&id, check);
+        match self.hands.runtime.start(request).await {
+            Ok(_) => {
+                if let Some(check) = health {
+                    self.begin_probing(&id, check);
+                }
+            }
+            // The container is there all the same, as one that ended with this reason.
+            Err(error) => debug!(%attempt, %error, "the program does not run"),
         }
         Ok(())
     }
@@ -266,7 +273,8 @@ fn host_mount(
             HostMountSource::Bind { path, subpath: None, propagation, recursive }
         }
         ContainerMountSource::Volume { name, subpath, nocopy } => {
-            let path = hands.volumes.path(&name)?;
+            let path =
+                hands.volumes.path(&name)?.ok_or(StepError::NoVolume { name: name.clone() })?;
             if !nocopy && subpath.is_none() && hands.volumes.is_empty(&name)? {
                 hands.images.copy_out(image, &target, &path)?;
             }

@@ -11,3 +11,6 @@ mod connection;
 pub(super) use attributes::{Attributes, be32, ne32, text};
 pub(super) use batch::{APPEND, Batch, CREATE, DUMP, EXCLUSIVE, Message, NO_ACKNOWLEDGE, REPLACE};
 pub(super) use connection::{Answer, Connection, answers, error_number};
+
+#[cfg(test)]
+mod tests;

@@ -116,6 +116,7 @@ impl Chains<'_> {
             });
         }
         t.rule("published", |e| {
+            e.ipv4();
             e.load_destination(R0);
             e.load(Meta::Transport, R1);
             e.load_port(R2);

@@ -121,9 +121,9 @@ impl Expressions<'_, '_> {
     /// Goes on only if the packet is from a unique local IPv6 address (fc00::/7).
     pub(in crate::network) fn source_is_local_ipv6(&mut self) {
         self.ipv6();
-        self.payload(1, 8, 1, R0);
-        self.mask(R0, &[0xfe]);
-        self.compare(R0, EQUAL, &[0xfc]);
+        self.payload(1, 8, 16, R0);
+        self.mask(R0, &first_byte(0xfe));
+        self.compare(R0, EQUAL, &first_byte(0xfc));
     }
 
     /// Goes on only if the destination is an address of the host.
@@ -327,6 +327,13 @@ impl Expressions<'_, '_> {
             m.nest(2, write);
         });
     }
+}
+
+/// An IPv6 address that begins with this byte, and is zero but for it.
+fn first_byte(byte: u8) -> [u8; 16] {
+    let mut address = [0; 16];
+    address[0] = byte;
+    address
 }
 
 /// Writes a verdict as data of an expression or of a map.

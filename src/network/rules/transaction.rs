@@ -260,6 +260,7 @@ impl Transaction {
                 });
             }
             m.be32(10, id);
+            m.bytes(13, &keys_in_host_order());
         });
     }
 
@@ -271,8 +272,6 @@ impl Transaction {
     ) -> (&'static str, u32) {
         const TYPE_INTEGER: u32 = 4;
         const TYPE_ADDRESS_AND_PORT: u32 = (7 << 6) | 13;
-        // The numbers are in the host's order: `nft list` shows 1 and not 16777216.
-        const KEYS_IN_HOST_ORDER: [u8; 2] = [0, 4];
         let id = self.next_set();
         self.write(Kind::NewSet, CREATE, |m, table| {
             m.text(1, table);
@@ -283,7 +282,7 @@ impl Transaction {
             m.be32(6, TYPE_ADDRESS_AND_PORT);
             m.be32(7, 8);
             m.be32(10, id);
-            m.bytes(13, &[KEYS_IN_HOST_ORDER.as_slice(), &1_u32.to_ne_bytes()].concat());
+            m.bytes(13, &keys_in_host_order());
         });
         let elements: Vec<_> = (0_u32..)
             .zip(values)
@@ -380,6 +379,14 @@ pub(in crate::network) fn table_of(answer: &Answer) -> Option<(u8, &str)> {
 
 fn message_kind(kind: Kind) -> u16 {
     (SUBSYSTEM << 8) | kind as u16
+}
+
+/// A note for `nft list` (it has no meaning for the kernel): keys are in the host's order. Without
+/// it, 1 would be shown as 16777216 and a link's name not at all.
+fn keys_in_host_order() -> Vec<u8> {
+    const KEY_ORDER: u8 = 0;
+    const HOST: u32 = 1;
+    [[KEY_ORDER, 4].as_slice(), &HOST.to_ne_bytes()].concat()
 }
 
 fn write_element(m: &mut Message<'_>, element: &Element) {

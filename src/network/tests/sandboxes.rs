@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::host::*;
-use crate::model::{DNS_ADDRESS, DNS_PORT, Interface, NetworkTable, Sandbox, TaskId};
+use crate::model::{DNS_ADDRESS, DNS_PORT, Interface, NetworkTable, Protocol, Sandbox, TaskId};
 use crate::network::link::{self, Link};
 use crate::network::netlink::{Batch, Connection};
 use crate::network::{address, namespace, route};
@@ -85,10 +85,10 @@ fn a_sandbox_that_was_damaged_is_mended() {
         let _server = Server::tcp(Some(&path), "0.0.0.0:80", "web");
         let index = eth0(&path).index;
         let damages: [Damage; 4] = [
-            Box::new(|b| address::remove(b, index, "10.1.0.2/24".parse().unwrap())),
-            Box::new(|b| address::add(b, index, "10.9.0.2/24".parse().unwrap())),
-            Box::new(|b| link::set_address_and_mtu(b, index, [2, 2, 2, 2, 2, 2], 900)),
-            Box::new(|b| link::remove(b, index)),
+            Box::new(move |b| address::remove(b, index, "10.1.0.2/24".parse().unwrap())),
+            Box::new(move |b| address::add(b, index, "10.9.0.2/24".parse().unwrap())),
+            Box::new(move |b| link::set_address_and_mtu(b, index, [2, 2, 2, 2, 2, 2], 900)),
+            Box::new(move |b| link::remove(b, index)),
         ];
         for damage in damages {
             change(&path, damage);
@@ -130,6 +130,36 @@ fn a_task_in_two_networks_is_reached_by_both_and_goes_out_by_the_first_that_has_
         assert_eq!(out.unwrap(), "neighbour 198.51.100.1");
         let names: Vec<_> = links(&path).into_iter().map(|link| link.name).collect();
         assert!(names.contains(&"eth0".to_owned()) && names.contains(&"backend".to_owned()));
+    });
+}
+
+#[test]
+fn a_port_leads_to_a_task_by_the_network_that_is_not_its_way_out() {
+    for bridged_frames in [true, false] {
+        on_a_host(bridged_frames, async |host| {
+            let port = published(8080, Protocol::Tcp, &["10.2.0.2:80"]);
+            host.networks.apply(&table(vec![port])).await.unwrap();
+            let mut both = sandbox(1, "front", "10.1.0.2");
+            both.interfaces.extend(sandbox(1, "other", "10.2.0.2").interfaces);
+            let path = host.networks.ensure_sandbox(&both).await.unwrap();
+            let _server = Server::tcp(Some(&path), "0.0.0.0:80", "web");
+            let answer = ask(Some(&host.outside()), "198.51.100.1:8080", PATIENCE);
+            assert_eq!(answer.unwrap(), "web 198.51.100.9");
+            assert_eq!(ask(None, "127.0.0.1:8080", PATIENCE).unwrap(), "web 10.2.0.1");
+        });
+    }
+}
+
+#[test]
+fn a_sandbox_whose_mount_was_taken_away_is_made_again() {
+    on_a_host(true, async |host| {
+        host.networks.apply(&table(Vec::new())).await.unwrap();
+        let path = host.sandbox(1, "front", "10.1.0.2").await;
+        nix::mount::umount(&path).unwrap();
+        assert!(host.networks.sandboxes().await.unwrap().is_empty());
+        host.sandbox(1, "front", "10.1.0.2").await;
+        let _server = Server::tcp(Some(&path), "0.0.0.0:80", "web");
+        assert_eq!(ask(None, "10.1.0.2:80", PATIENCE).unwrap(), "web 10.1.0.1");
     });
 }
 
