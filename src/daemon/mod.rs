@@ -124,7 +124,7 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     }
 
     let (stop, stopping) = watch::channel(false);
-    let daemon = Arc::new(Daemon::new(instance.clone(), engine, host, stop));
+    let daemon = Arc::new(Daemon::new(instance.clone(), engine, Arc::clone(&host), stop));
     let listener = listen(&instance.socket())?;
     info!(root = %instance.root.display(), "ready");
     readiness::ready();

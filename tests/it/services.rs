@@ -2,69 +2,66 @@
 
 use super::support::{Orca, curl, eventually, free_port};
 
-fn stack(port: u16) -> String {
-    format!(
-        "name: real
+const STACK: &str = r#"name: real
 services:
   proxy:
     image: debian-services
     command: [nginx, -g, 'daemon off;']
-    ports: ['{port}:80']
+    ports: ['PORT:80']
     configs:
       - source: nginx
         target: /etc/nginx/nginx.conf
     depends_on:
-      app: {{condition: service_healthy}}
+      app: {condition: service_healthy}
     healthcheck:
-      test: ['HTTP', 'http://:80/health']
+      test: [HTTP, 'http://:80/health']
       interval: 1s
   app:
     image: debian-services
-    command:
-      - sh
-      - -c
-      - |
-        while true; do
-          { echo_block }
-        done
+    command: busybox httpd -f -p 8000 -h /www
+    configs:
+      - source: hit
+        target: /www/cgi-bin/hit
+        mode: 0755
     depends_on:
-      redis: {{condition: service_healthy}}
+      redis: {condition: service_healthy}
     healthcheck:
-      test: ['TCP', '8000']
+      test: [TCP, '8000']
       interval: 1s
   redis:
     image: debian-services
-    command: redis-server --bind 0.0.0.0 --protected-mode no --dir /data --appendonly yes
+    command: redis-server --bind 0.0.0.0 --protected-mode no --dir /var/lib/redis --appendonly yes
     user: redis
-    volumes: [data:/data]
+    volumes: [data:/var/lib/redis]
     healthcheck:
       test: [CMD, redis-cli, ping]
       interval: 1s
 configs:
+  hit:
+    content: |
+      #!/bin/sh
+      echo 'Content-Type: text/plain'
+      echo
+      redis-cli -h redis incr hits
   nginx:
     content: |
-      events {{}}
-      http {{
-        server {{
+      events {}
+      http {
+        server {
           listen 80;
-          location / {{ proxy_pass http://app:8000; proxy_http_version 1.0; }}
-          location /health {{ return 200 'ok'; }}
-        }}
-      }}
+          location / { proxy_pass http://app:8000/cgi-bin/hit; }
+          location /health { return 200 'ok'; }
+        }
+      }
 volumes:
-  data: {{}}
-",
-        echo_block = "n=$$(redis-cli -h redis incr hits); printf 'HTTP/1.0 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s' $${{#n}} $$n | nc -l -p 8000 >/dev/null"
-            .replace("{{", "{")
-            .replace("}}", "}")
-    )
-}
+  data: {}
+"#;
 
 #[test]
 fn nginx_an_app_and_redis_come_up_healthy_and_keep_their_data() {
     let orca = Orca::new().with_services();
     let port = free_port();
-    orca.up(&stack(port).replace("TCP', '8000'", "CMD', 'true'"));
+    orca.up(&STACK.replace("PORT", &port.to_string()));
     for name in ["real-proxy-1", "real-app-1", "real-redis-1"] {
         assert_eq!(orca.container(name)["Health"], "healthy", "{name}");
     }

@@ -60,7 +60,9 @@ impl Fake {
             view.stacks.insert("shop".to_owned(), status(tasks));
             let services = tasks.iter().map(|(service, _, _)| *service).collect::<Vec<_>>();
             let project = super::project(&services);
-            view.agreed.stacks.insert("shop".to_owned(), Stack { project, ..Stack::default() });
+            Arc::make_mut(&mut view.agreed)
+                .stacks
+                .insert("shop".to_owned(), Stack { project, ..Stack::default() });
         }
         self.view.send_replace(Arc::new(view));
     }
