@@ -1,34 +1,162 @@
 //! The command line: one file per command. The only room that prints.
+//!
+//! [`Verb`] is the list of commands; a new one is a file in `commands`, a line there and a line in
+//! [`run`].
 
-use std::path::PathBuf;
+mod args;
+mod commands;
+mod context;
+mod error;
+mod failure;
+mod format;
+mod log_view;
+mod output;
+mod progress;
+mod project;
+mod session;
+mod start;
+mod style;
+mod summary;
+mod terminal;
+mod wait;
+
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::args::{InstanceArgs, ProjectArgs};
+use self::commands::{
+    check, completion, config, containers, daemon, down, events, exec, image, images, logs, ls,
+    network, plan, port, ps, services, stats, system, top, up, version, volume,
+};
+use self::context::Context;
+use self::error::{CommandError, Outcome};
+use self::output::Output;
 use crate::model::Instance;
 
-/// The container orchestrator for one server.
+/// The container orchestrator for one server: reads compose files and keeps them true.
 #[derive(Debug, Parser)]
-#[command(name = "orca", version)]
+#[command(
+    name = "orca",
+    version,
+    after_help = "Examples:\n  \
+        orca up -f stack.yaml        bring a stack up and wait until it is healthy\n  \
+        orca ps                      show its containers\n  \
+        orca logs -f web             follow what a service writes\n  \
+        orca exec db sh              look around inside a container\n  \
+        orca down                    take it down\n\n\
+        Exit status: 0 all is as wanted, 1 failed, 2 wrong usage or a wrong file, 3 no daemon can be \
+        reached. exec, wait and up --exit-code-from pass the program's own on."
+)]
 struct Arguments {
-    /// Where everything that is kept lies.
-    #[arg(long, global = true, env = "ORCA_ROOT", default_value = Instance::DEFAULT_ROOT)]
-    root: PathBuf,
-    /// Where sockets and other things of this boot lie.
-    #[arg(long, global = true, env = "ORCA_RUN", default_value = Instance::DEFAULT_RUN)]
-    run: PathBuf,
+    #[command(flatten)]
+    instance: InstanceArgs,
+    #[command(flatten)]
+    project: ProjectArgs,
     #[command(subcommand)]
     verb: Verb,
 }
 
+/// A command about a project, with the options that say which.
+#[derive(Debug, Args)]
+struct Of<T: Args> {
+    #[command(flatten)]
+    project: ProjectArgs,
+    #[command(flatten)]
+    args: T,
+}
+
+/// The commands.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the network helper of an instance. The daemon starts it by itself.
+    /// Bring a stack up, or change it to what the files say now, and wait until it is so
+    ///
+    /// Only what changed is replaced; services that are gone from the files are removed. Starts the
+    /// daemon if none runs.
+    #[command(after_help = "Examples:\n  \
+        orca up -f stack.yaml\n  \
+        orca up -d --scale web=3\n  \
+        orca up --dry-run\n  \
+        orca up --exit-code-from tests")]
+    Up(Of<up::UpArgs>),
+    /// Take a stack down; its named volumes stay unless -v is given
+    #[command(after_help = "Examples:\n  orca down\n  orca -p shop down -v")]
+    Down(Of<down::DownArgs>),
+    /// List the containers of a stack
+    Ps(Of<ps::PsArgs>),
+    /// List the stacks
+    Ls(ls::LsArgs),
+    /// Show what containers wrote
+    #[command(after_help = "Examples:\n  \
+        orca logs -f web\n  \
+        orca logs --since 10m --tail 100\n  \
+        orca --file stack.yaml logs -f")]
+    Logs(Of<logs::LogsArgs>),
+    /// Run a program in a running container
+    #[command(after_help = "Examples:\n  \
+        orca exec db sh\n  \
+        orca exec -T db pg_dump shop > shop.sql\n  \
+        orca exec -u root --index 2 web id")]
+    Exec(Of<exec::ExecArgs>),
+    /// Show what `up` would do
+    #[command(visible_alias = "diff")]
+    Plan(Of<plan::PlanArgs>),
+    /// Change how many containers services have
+    #[command(after_help = "Examples:\n  orca scale web=3 worker=0")]
+    Scale(Of<services::ScaleArgs>),
+    /// Stop services; they stay down until they are started
+    Stop(Of<services::StopArgs>),
+    /// Start services that were stopped
+    Start(Of<services::StartArgs>),
+    /// Replace the containers of services
+    Restart(Of<services::StopArgs>),
+    /// Send a signal to the first process of containers
+    #[command(after_help = "Examples:\n  orca kill -s HUP proxy")]
+    Kill(Of<containers::KillArgs>),
+    /// Freeze containers
+    Pause(Of<containers::PauseArgs>),
+    /// Thaw containers that were frozen
+    Unpause(Of<containers::PauseArgs>),
+    /// Wait until the containers of services have ended, and print their exit statuses
+    Wait(Of<services::WaitArgs>),
+    /// Show the processes of containers
+    Top(Of<top::TopArgs>),
+    /// Show what containers use of the machine
+    Stats(Of<stats::StatsArgs>),
+    /// Show where the ports of a service are published
+    Port(Of<port::PortArgs>),
+    /// Show what happens, as it happens
+    Events(Of<events::EventsArgs>),
+    /// List the images that a stack's containers run from
+    Images(Of<images::ImagesArgs>),
+    /// Print the project as orca reads it, with everything filled in
+    #[command(visible_alias = "convert")]
+    Config(Of<config::ConfigArgs>),
+    /// Tell whether the files are right, and what of them would not be honoured
+    Check(Of<check::CheckArgs>),
+    /// Manage images
+    #[command(subcommand)]
+    Image(image::ImageVerb),
+    /// Manage volumes
+    #[command(subcommand)]
+    Volume(volume::VolumeVerb),
+    /// Look at networks
+    #[command(subcommand)]
+    Network(network::NetworkVerb),
+    /// Look at the daemon, and stop it
+    #[command(subcommand)]
+    System(system::SystemVerb),
+    /// Run the daemon in this process; `up` starts one by itself
+    Daemon(daemon::DaemonArgs),
+    /// Print the version of orca and of its daemon
+    Version(version::VersionArgs),
+    /// Print the completions for a shell
+    #[command(after_help = "Examples:\n  orca completion bash > /etc/bash_completion.d/orca")]
+    Completion(completion::CompletionArgs),
+    /// Run the network helper of an instance; the daemon starts it by itself
     #[command(hide = true)]
     Netd,
-    /// Run the daemon.
-    Daemon,
-    /// Small programs to try orca with; the built-in image runs them.
+    /// Small programs to try orca with; the built-in image runs them
     #[command(subcommand)]
     Demo(crate::demo::Command),
 }
@@ -43,11 +171,93 @@ pub fn main() -> ExitCode {
         let (root, run) = (root.into(), run.into());
         return crate::runtime::launcher::main(&Instance { root, run });
     }
-    let arguments = Arguments::parse();
-    let instance = Instance { root: arguments.root, run: arguments.run };
-    match arguments.verb {
+    let Arguments { instance: args, project, verb } = parsed();
+    let output = Output::new(&args);
+    let instance = match args.instance() {
+        Ok(instance) => instance,
+        Err(error) => {
+            return ended(output, Err(CommandError::io("cannot find the instance", &error)));
+        }
+    };
+    match verb {
         Verb::Netd => crate::netd::main(&instance),
-        Verb::Daemon => crate::daemon::main(instance),
+        Verb::Daemon(args) => daemon::run(&args, instance),
         Verb::Demo(command) => crate::demo::run(command),
+        verb => client(Context { instance, output, project }, verb),
     }
 }
+
+/// The command line as clap checks it.
+fn command() -> clap::Command {
+    // To follow a log is what people mean by `logs -f`; `--file` is still there.
+    Arguments::command()
+        .mut_subcommand("logs", |logs| logs.mut_arg("file", |file| file.short(None)))
+}
+
+fn parsed() -> Arguments {
+    let matches = command().get_matches();
+    // Cannot fail: the matches are those of the very same command.
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Runs a command that may talk to a daemon.
+fn client(context: Context, verb: Verb) -> ExitCode {
+    let output = context.output;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(output, Err(CommandError::io("cannot start", &error))),
+    };
+    ended(output, runtime.block_on(run(context, verb)))
+}
+
+/// Says how it ended; the exit status.
+fn ended(output: Output, outcome: Outcome<u8>) -> ExitCode {
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+async fn run(context: Context, verb: Verb) -> Outcome<u8> {
+    let base = &context;
+    match verb {
+        Verb::Up(of) => up::run(&context.about(of.project), of.args).await,
+        Verb::Down(of) => down::run(&context.about(of.project), of.args).await,
+        Verb::Ps(of) => ps::run(&context.about(of.project), of.args).await,
+        Verb::Ls(args) => ls::run(base, args).await,
+        Verb::Logs(of) => logs::run(&context.about(of.project), of.args).await,
+        Verb::Exec(of) => exec::run(&context.about(of.project), of.args).await,
+        Verb::Plan(of) => plan::run(&context.about(of.project), of.args).await,
+        Verb::Scale(of) => services::scale(&context.about(of.project), of.args).await,
+        Verb::Stop(of) => services::stop(&context.about(of.project), of.args).await,
+        Verb::Start(of) => services::start(&context.about(of.project), of.args).await,
+        Verb::Restart(of) => services::restart(&context.about(of.project), of.args).await,
+        Verb::Kill(of) => containers::kill(&context.about(of.project), of.args).await,
+        Verb::Pause(of) => containers::pause(&context.about(of.project), of.args).await,
+        Verb::Unpause(of) => containers::unpause(&context.about(of.project), of.args).await,
+        Verb::Wait(of) => services::wait(&context.about(of.project), of.args).await,
+        Verb::Top(of) => top::run(&context.about(of.project), of.args).await,
+        Verb::Stats(of) => stats::run(&context.about(of.project), of.args).await,
+        Verb::Port(of) => port::run(&context.about(of.project), of.args).await,
+        Verb::Events(of) => events::run(&context.about(of.project), of.args).await,
+        Verb::Images(of) => images::run(&context.about(of.project), of.args).await,
+        Verb::Config(of) => config::run(&context.about(of.project), &of.args),
+        Verb::Check(of) => check::run(&context.about(of.project), &of.args),
+        Verb::Image(verb) => image::run(base, verb).await,
+        Verb::Volume(verb) => volume::run(base, verb).await,
+        Verb::Network(verb) => network::run(base, verb).await,
+        Verb::System(verb) => system::run(base, verb).await,
+        Verb::Version(args) => version::run(base, args).await,
+        Verb::Completion(args) => completion::run(base, &args, command()),
+        Verb::Daemon(_) | Verb::Netd | Verb::Demo(_) => {
+            // They have a runtime of their own, and were run before.
+            Err(CommandError::failed("this command cannot be run from here"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

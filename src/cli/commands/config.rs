@@ -1,0 +1,199 @@
+//! `orca config`: the project as orca reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::context::Context;
+use crate::cli::error::{CommandError, Outcome};
+use crate::cli::{format, project};
+use crate::compose::{self, Config, LoadOptions};
+
+/// Options of `config`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Only these services and what they depend on
+    services: Vec<String>,
+
+    #[command(flatten)]
+    what: What,
+
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "yaml")]
+    format: ConfigFormat,
+
+    /// Leave variables as they are written
+    #[arg(long)]
+    no_interpolate: bool,
+
+    /// Leave out what is implied
+    #[arg(long)]
+    no_normalize: bool,
+
+    /// Leave paths relative
+    #[arg(long)]
+    no_path_resolution: bool,
+
+    /// Leave env_file unread
+    #[arg(long)]
+    no_env_resolution: bool,
+
+    /// Do not look whether everything that is named is there
+    #[arg(long)]
+    no_consistency: bool,
+
+    /// Write to a file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// What to print instead of the whole.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct What {
+    /// Print nothing; the exit status tells whether the files are right
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the names of services, each after what it depends on
+    #[arg(long = "services")]
+    list_services: bool,
+
+    /// Print the names of images
+    #[arg(long)]
+    images: bool,
+
+    /// Print the keys of volumes
+    #[arg(long)]
+    volumes: bool,
+
+    /// Print the keys of networks
+    #[arg(long)]
+    networks: bool,
+
+    /// Print the names of models
+    #[arg(long)]
+    models: bool,
+
+    /// Print the names of profiles, on or off
+    #[arg(long)]
+    profiles: bool,
+
+    /// Print the hash of what a service's containers are made from, or of all with `*`
+    #[arg(long, value_name = "SERVICE")]
+    hash: Option<String>,
+
+    /// Print the variables that the files can use
+    #[arg(long)]
+    environment: bool,
+
+    /// Print what the files say of each variable
+    #[arg(long)]
+    variables: bool,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ConfigFormat {
+    /// YAML
+    Yaml,
+    /// JSON
+    Json,
+}
+
+/// Runs `config`.
+pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Outcome<u8> {
+    let config = load(context, args)?;
+    config.warnings.iter().for_each(|warning| context.output.warning(warning));
+    if args.what.quiet {
+        return Ok(0);
+    }
+    let text = text(&config, args)?;
+    match &args.output {
+        Some(path) => std::fs::write(path, text).map_err(|error| {
+            CommandError::io(format!("cannot write {}", path.display()), &error)
+        })?,
+        None => context.output.text(&text)?,
+    }
+    Ok(0)
+}
+
+fn load(context: &Context, args: &ConfigArgs) -> Outcome<Config> {
+    let what = &args.what;
+    let options = LoadOptions {
+        services: args.services.clone(),
+        no_interpolate: args.no_interpolate || what.variables,
+        no_normalize: args.no_normalize,
+        no_path_resolution: args.no_path_resolution,
+        // Hashes are equal to docker compose's only without what env files say.
+        no_env_resolution: args.no_env_resolution || what.hash.is_some(),
+        no_consistency: args.no_consistency,
+        ..project::options(context)?
+    };
+    compose::config(&options).map_err(|errors| project::told(context, &errors))
+}
+
+/// What is asked for; each line has its end.
+fn text(config: &Config, args: &ConfigArgs) -> Outcome<String> {
+    let what = &args.what;
+    let listed = |names: Vec<String>| names.iter().map(|name| format!("{name}\n")).collect();
+    let text = if what.list_services {
+        listed(config.services())
+    } else if what.images {
+        listed(config.images())
+    } else if what.volumes {
+        listed(config.volumes())
+    } else if what.networks {
+        listed(config.networks())
+    } else if what.models {
+        listed(config.models())
+    } else if what.profiles {
+        listed(config.profiles())
+    } else if let Some(service) = &what.hash {
+        hashes(config, service)?
+    } else if what.environment {
+        config.environment.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+    } else if what.variables {
+        variables(config, args.format)?
+    } else {
+        match args.format {
+            ConfigFormat::Json => format!("{}\n", config.json()),
+            ConfigFormat::Yaml => config.yaml(),
+        }
+    };
+    Ok(text)
+}
+
+/// `web 6c3c…`, a line each.
+fn hashes(config: &Config, wanted: &str) -> Outcome<String> {
+    let hashes = config.hashes();
+    let names: Vec<&str> = wanted.split(',').collect();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| **name != "*" && hashes.iter().all(|(service, _)| service != *name))
+    {
+        return Err(CommandError::bad_input(format!("--hash: there is no service `{unknown}`")));
+    }
+    let is_wanted = |service: &str| names.contains(&"*") || names.contains(&service);
+    let wanted = hashes.iter().filter(|(service, _)| is_wanted(service));
+    Ok(wanted.map(|(service, hash)| format!("{service} {hash}\n")).collect())
+}
+
+fn variables(config: &Config, form: ConfigFormat) -> Outcome<String> {
+    let variables = config.variables();
+    if form == ConfigFormat::Json {
+        let text = serde_json::to_string_pretty(&variables)
+            .map_err(|error| CommandError::failed(format!("cannot write JSON: {error}")))?;
+        return Ok(text + "\n");
+    }
+    let row = |variable: &compose::Variable| {
+        vec![
+            variable.name.clone(),
+            variable.required.to_string(),
+            variable.default_value.clone(),
+            variable.presence_value.clone(),
+        ]
+    };
+    let header = ["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"];
+    Ok(format::table(&header, variables.iter().map(row)))
+}

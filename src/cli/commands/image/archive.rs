@@ -1,0 +1,184 @@
+//! `orca image load` and `orca image save`.
+
+use std::fs::File;
+use std::io::{IsTerminal as _, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::mpsc;
+
+use crate::api::ClientError;
+use crate::api::control::{ArchiveFormat, Chunks, LoadedImage, SaveImages};
+use crate::cli::context::Context;
+use crate::cli::error::{CommandError, Outcome};
+
+/// How much is read at once.
+const CHUNK: usize = 256 << 10;
+
+/// Options of `image load`.
+#[derive(Debug, Args)]
+pub(super) struct LoadArgs {
+    /// The archive [default: standard input]
+    #[arg(short, long, value_name = "FILE")]
+    input: Option<PathBuf>,
+
+    /// Say nothing
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Options of `image save`.
+#[derive(Debug, Args)]
+pub(super) struct SaveArgs {
+    /// The images
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+
+    /// The archive [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// The form of the archive
+    #[arg(long, value_name = "FORMAT", default_value = "docker")]
+    format: SaveFormat,
+}
+
+/// Forms of archives.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SaveFormat {
+    /// As `docker save` writes it
+    Docker,
+    /// An OCI image layout in a tar
+    Oci,
+}
+
+/// Runs `image load`.
+pub(super) async fn load(context: &Context, args: LoadArgs) -> Outcome<u8> {
+    let archive = read(args.input.as_deref())?;
+    let client = context.client_or_start().await?;
+    let images =
+        client.load_images(archive).await.map_err(|e| unreadable(e, args.input.as_deref()))?;
+    if !args.quiet {
+        images.iter().try_for_each(|image| context.output.line(loaded(image)))?;
+    }
+    Ok(0)
+}
+
+/// `Loaded image: nginx:1`, as docker says it.
+fn loaded(image: &LoadedImage) -> String {
+    match image.references.as_slice() {
+        [] => format!("Loaded image ID: {}", image.id),
+        references => format!("Loaded image: {}", references.join(", ")),
+    }
+}
+
+/// Names the file in an error about reading it.
+pub(super) fn unreadable(error: ClientError, file: Option<&Path>) -> CommandError {
+    match error {
+        ClientError::Unreadable(error) => {
+            CommandError::io(format!("cannot read {}", name(file)), &error)
+        }
+        error => error.into(),
+    }
+}
+
+fn name(file: Option<&Path>) -> String {
+    file.map_or("standard input".to_owned(), |file| file.display().to_string())
+}
+
+/// The bytes of a file, or of standard input. They are read on a thread that nobody waits for.
+pub(super) fn read(file: Option<&Path>) -> Outcome<Chunks> {
+    let mut source: Box<dyn Read + Send> = match file {
+        Some(path) => Box::new(open(path)?),
+        None if std::io::stdin().is_terminal() => {
+            return Err(CommandError::bad_input("standard input is a terminal, not an archive")
+                .with_hint("name a file, or send one with `<` or `|`"));
+        }
+        None => Box::new(std::io::stdin()),
+    };
+    let (sender, chunks) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = match source.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(count) => {
+                    chunk.truncate(count);
+                    Ok(chunk)
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let last = read.is_err();
+            if sender.blocking_send(read).is_err() || last {
+                return;
+            }
+        }
+    });
+    Ok(chunks)
+}
+
+fn open(path: &Path) -> Outcome<File> {
+    let cannot = |error: &std::io::Error| {
+        CommandError::bad_input(format!("cannot read {}: {error}", path.display()))
+    };
+    let file = File::open(path).map_err(|error| cannot(&error))?;
+    if file.metadata().map_err(|error| cannot(&error))?.is_dir() {
+        return Err(CommandError::bad_input(format!("{} is a directory", path.display())));
+    }
+    Ok(file)
+}
+
+/// Runs `image save`.
+pub(super) async fn save(context: &Context, args: SaveArgs) -> Outcome<u8> {
+    if args.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(CommandError::bad_input("an archive is not written to a terminal")
+            .with_hint("name a file with -o, or send it on with `>` or `|`"));
+    }
+    let format = match args.format {
+        SaveFormat::Docker => ArchiveFormat::Docker,
+        SaveFormat::Oci => ArchiveFormat::Oci,
+    };
+    let client = context.client().await?;
+    let chunks = client.save_images(SaveImages { references: args.images, format }).await?;
+    match &args.output {
+        Some(path) => save_to_file(path, chunks).await?,
+        None => write(&mut std::io::stdout(), chunks).await?,
+    }
+    Ok(0)
+}
+
+/// Writes beside the file and renames at the end: half an archive never has the name of a whole one.
+async fn save_to_file(
+    path: &Path,
+    chunks: impl Stream<Item = Result<Vec<u8>, ClientError>> + Unpin,
+) -> Outcome {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    let cannot = |error: &std::io::Error| {
+        CommandError::io(format!("cannot write {}", path.display()), error)
+    };
+    let mut file = File::create(&beside).map_err(|error| cannot(&error))?;
+    let written = match write(&mut file, chunks).await {
+        Ok(()) => std::fs::rename(&beside, path).map_err(|error| cannot(&error)),
+        Err(error) => Err(error),
+    };
+    if written.is_err() {
+        // What is left of it says by its name that it is not whole.
+        let _left = std::fs::remove_file(&beside).is_err();
+    }
+    written
+}
+
+async fn write(
+    to: &mut impl Write,
+    mut chunks: impl Stream<Item = Result<Vec<u8>, ClientError>> + Unpin,
+) -> Outcome {
+    while let Some(chunk) = chunks.next().await {
+        to.write_all(&chunk?)
+            .map_err(|error| CommandError::io("cannot write the archive", &error))?;
+    }
+    to.flush().map_err(|error| CommandError::io("cannot write the archive", &error))
+}

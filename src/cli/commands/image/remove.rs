@@ -1,0 +1,81 @@
+//! `orca image rm`, `orca image tag` and `orca image prune`.
+
+use clap::Args;
+
+use crate::api::control::RemovedImages;
+use crate::cli::context::Context;
+use crate::cli::error::{FAILED, Outcome};
+use crate::cli::format;
+
+/// Options of `image rm`.
+#[derive(Debug, Args)]
+pub(super) struct RmArgs {
+    /// Names or ids
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+
+    /// Remove all names of an id
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Options of `image tag`.
+#[derive(Debug, Args)]
+pub(super) struct TagArgs {
+    /// Name or id
+    source: String,
+
+    /// One more name
+    target: String,
+}
+
+/// Options of `image prune`.
+#[derive(Debug, Args)]
+pub(super) struct PruneArgs {
+    /// All that no stack uses, not only images without a name
+    #[arg(short, long)]
+    all: bool,
+
+    /// Accepted for docker: nothing is asked in any case
+    #[arg(short, long, hide = true)]
+    force: bool,
+}
+
+/// Runs `image rm`: as many as can be removed are.
+pub(super) async fn run(context: &Context, args: RmArgs) -> Outcome<u8> {
+    let client = context.client().await?;
+    let mut code = 0;
+    for image in &args.images {
+        match client.remove_image(image, args.force).await {
+            Ok(removed) => told(context, &removed)?,
+            Err(error) if error.is_unreachable() => return Err(error.into()),
+            Err(error) => {
+                context.output.error(&error.into());
+                code = FAILED;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// Runs `image tag`.
+pub(super) async fn tag(context: &Context, args: TagArgs) -> Outcome<u8> {
+    context.client().await?.tag_image(&args.source, &args.target).await?;
+    Ok(0)
+}
+
+/// Runs `image prune`.
+pub(super) async fn prune(context: &Context, args: PruneArgs) -> Outcome<u8> {
+    let removed = context.client().await?.prune_images(args.all).await?;
+    told(context, &removed)?;
+    context
+        .output
+        .line(format_args!("Total reclaimed space: {}", format::decimal(removed.freed)))?;
+    Ok(0)
+}
+
+fn told(context: &Context, removed: &RemovedImages) -> Outcome {
+    let output = context.output;
+    removed.untagged.iter().try_for_each(|name| output.line(format_args!("Untagged: {name}")))?;
+    removed.deleted.iter().try_for_each(|id| output.line(format_args!("Deleted: {id}")))
+}

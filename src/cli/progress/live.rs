@@ -1,0 +1,94 @@
+//! A table that is drawn again in its place.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use super::board::{Board, Mood, Row};
+use crate::cli::error::Outcome;
+use crate::cli::output::Output;
+use crate::cli::style::{Colour, Style};
+use crate::cli::{format, terminal};
+
+/// The time between two drawings while nothing happens.
+pub(super) const FRAME: Duration = Duration::from_millis(100);
+
+const WHEEL: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+
+/// The table on the screen.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// How many lines it has.
+    lines: usize,
+    /// Which spoke of the wheel is up.
+    spoke: usize,
+}
+
+impl Live {
+    /// Draws the board over what was drawn before.
+    pub(super) fn draw(&mut self, board: &Board, output: Output) -> Outcome {
+        let size = terminal::size(std::io::stdout()).unwrap_or_default();
+        let width = if size.columns == 0 { 80 } else { usize::from(size.columns) };
+        let height = if size.rows == 0 { 24 } else { usize::from(size.rows) };
+        self.spoke = (self.spoke + 1) % WHEEL.len();
+        let lines = lines(board, output.style, width, height, WHEEL[self.spoke]);
+        let mut text = String::new();
+        if self.lines > 0 {
+            // Up to the first line, and clear from there to the end of the screen.
+            let _infallible = write!(text, "\x1b[{}A\x1b[J", self.lines);
+        }
+        for line in &lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        self.lines = lines.len();
+        output.text(&text)
+    }
+}
+
+/// The lines of the table, no wider and no higher than the terminal: where there are too many, those
+/// that are as they are to be are only counted.
+pub(super) fn lines(
+    board: &Board,
+    style: Style,
+    width: usize,
+    height: usize,
+    spoke: char,
+) -> Vec<String> {
+    let rows = board.rows();
+    let room = height.saturating_sub(2).max(1);
+    let shown: Vec<_> = if rows.len() <= room {
+        rows.clone()
+    } else {
+        let busy = rows.iter().filter(|row| row.mood != Mood::Good);
+        busy.take(room - 1).copied().collect()
+    };
+    let name_width = shown.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    let mut lines: Vec<_> =
+        shown.iter().map(|row| line(row, style, width, name_width, spoke)).collect();
+    if shown.len() < rows.len() {
+        let good = rows.iter().filter(|row| row.mood == Mood::Good).count();
+        lines.push(format!(" {good} of {} are ready", rows.len()));
+    }
+    lines
+}
+
+fn line(row: &Row, style: Style, width: usize, name_width: usize, spoke: char) -> String {
+    let (sign, colour) = match row.mood {
+        Mood::Good => ('✔', Colour::Green),
+        Mood::Bad => ('✘', Colour::Red),
+        Mood::Busy => (spoke, Colour::Yellow),
+    };
+    let time = row.elapsed(Instant::now()).map(|time| format!("{:.1}s", time.as_secs_f64()));
+    let time = time.unwrap_or_default();
+    // A blank, the sign, a blank, the name, two blanks, the word, a blank, the time.
+    let taken = 5 + name_width + 1 + time.chars().count();
+    let word_width = width.saturating_sub(taken + 1).max(1);
+    let name = format::shortened(&row.name, width.saturating_sub(4).max(1));
+    let word = format::shortened(&row.word.replace(['\n', '\r'], " "), word_width);
+    format!(
+        " {} {name:name_width$}  {} {}",
+        style.paint(colour, sign),
+        style.paint(colour, word),
+        style.paint(Colour::Dim, time)
+    )
+}
