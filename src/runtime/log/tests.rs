@@ -208,7 +208,7 @@ struct Mounted(PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        drop(rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH));
+        let _done = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
 
