@@ -47,7 +47,7 @@ impl Wait<'_> {
     /// # Errors
     /// After the timeout, after Ctrl-C, and if the daemon stays away.
     pub(super) async fn until<T>(
-        mut self,
+        &mut self,
         mut judge: impl FnMut(Option<&StackReport>) -> Option<T>,
     ) -> Outcome<T> {
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);

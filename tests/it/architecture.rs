@@ -70,12 +70,17 @@ fn only_sys_has_unsafe_code() {
         }
         let text = std::fs::read_to_string(&file).unwrap();
         for (number, line) in text.lines().enumerate() {
-            let code = line.split("//").next().unwrap();
+            let code = without_texts(line.split("//").next().unwrap());
             let names_it =
                 code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe");
             assert!(!names_it, "{}:{}: unsafe outside sys", file.display(), number + 1);
         }
     }
+}
+
+/// A line without what stands between quotation marks.
+fn without_texts(line: &str) -> String {
+    line.split('"').step_by(2).collect()
 }
 
 /// The rooms that `source` names, as `crate::x` or in `crate::{x, y::z}`.

@@ -19,7 +19,7 @@ fn mistakes_in_the_file_have_a_place_and_a_hint() {
         &orca,
         "name: a\nservices:\n  web:\n    image: busybox\n    enviroment: {A: b}\n",
         2,
-        &["stack.yaml:5:5", "services.web.enviroment", "environment"],
+        &["stack.yaml:5:5", "services.web", "\"enviroment\"", "`environment`"],
     );
     check(
         &orca,

@@ -116,7 +116,8 @@ services:
     volumes: [shared:/shared]
     healthcheck:
       test: test -e /shared/ready
-      interval: 200ms
+      start_period: 30s
+      start_interval: 200ms
   app:
     image: busybox
     command: sh -c 'ls /shared > /shared/seen; exec sleep 1000'

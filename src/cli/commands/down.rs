@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, args: DownArgs) -> Outcome<u8> {
     let progress = Progress::new(context.output, Some(&before.status));
     let remove = Remove { stack: stack.clone(), volumes: args.volumes, grace: args.timeout };
     client.remove(remove).await?;
-    let wait = Wait {
+    let mut wait = Wait {
         context,
         client: &client,
         stack: &stack,

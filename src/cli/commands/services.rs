@@ -63,7 +63,7 @@ pub(crate) async fn stop(context: &Context, args: StopArgs) -> Outcome<u8> {
         let silent = !report.status.tasks.iter().any(|t| services.contains(&t.service) && runs(t));
         (all && silent).then_some(())
     };
-    let wait = change.wait(format!("orca goes on stopping services of {stack}"));
+    let mut wait = change.wait(format!("orca goes on stopping services of {stack}"));
     wait.until(|report| report.map_or(Some(()), stopped)).await?;
     Ok(0)
 }
@@ -203,7 +203,8 @@ pub(crate) async fn wait(context: &Context, args: WaitArgs) -> Outcome<u8> {
     let target = context.target(args.services.clone(), None)?;
     // Only to be told of names that are wrong.
     drop(change.client.stats(Some(target), true).await?);
-    let wait = Wait { progress: quiet(context), ..change.wait("nothing was changed".to_owned()) };
+    let mut wait =
+        Wait { progress: quiet(context), ..change.wait("nothing was changed".to_owned()) };
     let codes = wait
         .until(|report| {
             let tasks = report.map(|report| report.status.tasks.as_slice()).unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::cli::error::{CommandError, Outcome};
 use crate::cli::progress::Progress;
 use crate::cli::wait::Wait;
 use crate::cli::{failure, format, project, summary};
-use crate::model::Project;
+use crate::model::{Health, Project, TaskStatus};
 
 /// Options of `up`.
 #[derive(Debug, Args)]
@@ -107,7 +107,7 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Outcome<u8> {
         context.output.line(format_args!("{stack} accepted"))?;
         return Ok(0);
     }
-    let wait = Wait {
+    let mut wait = Wait {
         context,
         client: &client,
         stack: &stack,
@@ -115,7 +115,13 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Outcome<u8> {
         timeout: args.wait_timeout,
         goes_on: format!("orca goes on with {stack}"),
     };
-    let verdict = wait.until(|report| judge(report?, applied.generation)).await?;
+    let verdict = loop {
+        let verdict = wait.until(|report| judge(report?, applied.generation)).await?;
+        match unsettled(&verdict) {
+            Some(rest) => tokio::time::sleep(rest).await,
+            None => break verdict,
+        }
+    };
     conclude(context, &client, &stack, verdict).await
 }
 
@@ -138,6 +144,21 @@ pub(crate) fn judge(report: &StackReport, generation: u64) -> Option<Verdict> {
         (Some(reason), _) => Some(Verdict::Failed(Box::new(report.clone()), reason.clone())),
         (None, false) => None,
     }
+}
+
+/// How long a program without a health check must have run to count as up. Most that cannot run at all
+/// (a wrong option, a missing file) end sooner.
+const SETTLED: Duration = Duration::from_millis(300);
+
+/// What is left until every program of a stack that is up has run for long enough; `None` when all
+/// have.
+fn unsettled(verdict: &Verdict) -> Option<Duration> {
+    let Verdict::Converged(report) = verdict else { return None };
+    let young = |task: &TaskStatus| {
+        let checked = task.health != Health::None;
+        SETTLED.checked_sub(task.running_for.filter(|_| !checked)?)
+    };
+    report.status.tasks.iter().filter_map(young).max()
 }
 
 /// Says how it ended.

@@ -10,8 +10,8 @@ use crate::api::control::{Answer, Applied, Apply, ControlError, Preview, Remove,
 use crate::daemon::{SELF, preview};
 use crate::image::{self, BUILTIN};
 use crate::model::{
-    Agreed, Command, FileSource, MountSource, PinnedImage, Port, Project, Protocol, Removal,
-    Service, Stack,
+    Agreed, Command, FileSource, MountSource, Outcome, PinnedImage, Port, Project, Protocol,
+    Removal, Service, Stack, Task,
 };
 use crate::plan;
 use crate::sys::clock;
@@ -25,7 +25,7 @@ impl Daemon {
         let stack = self.stack(request).await?;
         let agreed = self.agreed();
         let earlier = agreed.stacks.get(&stack.project.name);
-        if let Some(earlier) = earlier.filter(|earlier| same(earlier, &stack)) {
+        if let Some(earlier) = earlier.filter(|earlier| same(&agreed, earlier, &stack)) {
             let generation = earlier.generation;
             return Ok(Applied { generation, changed: false, warnings: vec![] });
         }
@@ -120,13 +120,10 @@ impl Daemon {
         let revision =
             |service: &String| (service.clone(), plan::revision(&project, service, &images));
         let revisions = project.services.keys().map(revision).collect();
-        let mut nonces = earlier.map(|stack| stack.nonces.clone()).unwrap_or_default();
-        for service in recreate {
-            *nonces.entry(service).or_default() += 1;
-        }
+        // The store adds these to what was.
+        let nonces = recreate.into_iter().map(|service| (service, 1)).collect();
         let mut stopped = earlier.map(|stack| stack.stopped.clone()).unwrap_or_default();
         stopped.retain(|service| !start.contains(service));
-        nonces.retain(|service, _| project.services.contains_key(service));
         stopped.retain(|service| project.services.contains_key(service));
         Ok(Stack {
             project,
@@ -178,14 +175,19 @@ fn unknown_service(stack: &str, service: &str) -> ControlError {
     ControlError::not_found(format!("stack {stack} has no service {service}"))
 }
 
-/// Whether applying `new` over `earlier` would change nothing.
-fn same(earlier: &Stack, new: &Stack) -> bool {
+/// Whether applying `new` over `earlier` would change nothing. What failed for good is tried again, so
+/// that is a change.
+fn same(agreed: &Agreed, earlier: &Stack, new: &Stack) -> bool {
+    let failed = |task: &Task| {
+        task.stack == earlier.project.name && matches!(task.outcome, Some(Outcome::Failed(_)))
+    };
     earlier.removing.is_none()
         && earlier.project == new.project
         && earlier.images == new.images
         && earlier.revisions == new.revisions
         && earlier.stopped == new.stopped
-        && earlier.nonces == new.nonces
+        && new.nonces.is_empty()
+        && !agreed.tasks.values().any(failed)
 }
 
 /// The images that a service needs.

@@ -119,11 +119,19 @@ impl HealthRecords {
 }
 
 impl LinuxHost {
-    /// Begins to ask a container how it is.
-    pub(super) fn begin_probing(self: &Arc<Self>, id: &ContainerId, check: HealthCheck) {
+    /// Expects a container that will have to be asked how it is: from its first moment on it is
+    /// `starting`, never without a check.
+    pub(super) fn expect_health(&self, id: &ContainerId, check: HealthCheck) {
         let record = Record::new(check, clock::boottime());
         self.write_health(id, &record);
-        self.probe_on(id, record);
+        self.inner().health.records.insert(id.clone(), record);
+    }
+
+    /// Begins to ask a container that is expected.
+    pub(super) fn begin_probing(self: &Arc<Self>, id: &ContainerId) {
+        if let Some(record) = self.health_record(id) {
+            self.probe_on(id, record);
+        }
     }
 
     /// Goes on asking a container that an earlier daemon started.

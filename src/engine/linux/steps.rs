@@ -147,12 +147,11 @@ impl LinuxHost {
         let log_dir = Self::log_directory(&self.instance, attempt.task);
         let id = container.id.clone();
         let request = StartRequest { container, rootfs, mounts, network, log_dir };
+        if let Some(check) = health {
+            self.expect_health(&id, check);
+        }
         match self.hands.runtime.start(request).await {
-            Ok(_) => {
-                if let Some(check) = health {
-                    self.begin_probing(&id, check);
-                }
-            }
+            Ok(_) => self.begin_probing(&id),
             // The container is there all the same, as one that ended with this reason.
             Err(error) => debug!(%attempt, %error, "the program does not run"),
         }
