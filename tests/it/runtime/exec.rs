@@ -19,8 +19,7 @@ async fn a_program_in_a_container_sees_what_the_container_sees() {
     request.container.env = vec!["COLOUR=blue".to_owned()];
     let id = request.container.id.clone();
     bed.runtime.start(request).await.unwrap();
-    let script =
-        "echo $COLOUR; hostname; ls /tmp; ps | grep -c sleep; cat /proc/self/cgroup; exit 5";
+    let script = "until test -e /tmp/mine; do :; done; echo $COLOUR; hostname; ls /tmp; ps | grep -c sleep; cat /proc/self/cgroup; exit 5";
     let (code, said) = bed.exec(&id, script).await;
     let lines = said.lines().collect::<Vec<_>>();
     assert_eq!(code, 5, "{said}");
