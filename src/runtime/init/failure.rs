@@ -107,13 +107,32 @@ impl Report {
         let _ignored = seqpacket::send(to, &wire::encode(self), fds.as_slice());
     }
 
+    /// What the first process says of its failure, if it says anything; for when it is known to have
+    /// ended, or to end.
+    pub(in crate::runtime) fn last_words(from: impl AsFd) -> Option<Failure> {
+        loop {
+            match Self::receive(&from) {
+                Ok(Some((Self::Failed(failure), _))) => return Some(failure),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
     /// The next report; `None` once the program runs.
     ///
     /// # Errors
     /// If the connection fails.
     pub(in crate::runtime) fn receive(from: impl AsFd) -> io::Result<Option<(Self, Vec<OwnedFd>)>> {
         let mut buffer = [0_u8; 8192];
-        let (length, fds) = seqpacket::receive(from, &mut buffer)?;
+        let (length, fds) = match seqpacket::receive(&from, &mut buffer) {
+            // It ended without having read that it may go on. That is said once, and what it had to
+            // say comes after it.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                seqpacket::receive(&from, &mut buffer)?
+            }
+            received => received?,
+        };
         if length == 0 {
             return Ok(None);
         }

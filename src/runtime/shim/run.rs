@@ -81,6 +81,11 @@ impl Shim {
 
     /// Runs until the container has ended and that is written down.
     pub(super) fn run(&mut self, single: &SingleThreaded) {
+        // Who asked to be attached before the start sees the output from its first byte.
+        self.welcome();
+        for at in 0..self.connections.len() {
+            self.answer(at, single);
+        }
         while self.ended.is_none() {
             match self.wait() {
                 Ok(happened) => {
@@ -208,6 +213,10 @@ impl Shim {
         self.begun.input = Some(master);
         if let Ok(output) = copy.and_then(|copy| Output::new(copy, Stream::Stdout)) {
             self.begun.outputs = vec![output];
+        }
+        for connection in self.connections.iter_mut().filter(|one| one.wants_terminal) {
+            connection.wants_terminal = false;
+            connection.reply(&Reply::Done, self.begun.input.as_ref());
         }
     }
 
@@ -350,7 +359,10 @@ impl Shim {
         match viewers {
             Ok(viewers) => {
                 connection.viewers = viewers;
-                connection.reply(&Reply::Done, self.begun.input.as_ref());
+                connection.wants_terminal = self.begun.tty && self.begun.input.is_none();
+                if !connection.wants_terminal {
+                    connection.reply(&Reply::Done, self.begun.input.as_ref());
+                }
             }
             Err(error) => {
                 let error: io::Error = error;

@@ -183,3 +183,21 @@ async fn a_slow_viewer_gets_everything() {
     assert_eq!(bed.wait(&id).await.code, 0);
     bed.end().await;
 }
+
+#[tokio::test]
+async fn attached_from_the_start_nothing_is_missed() {
+    let bed = Bed::new().await;
+    for tty in [false, true] {
+        let mut request = bed.shell("echo first; read line; echo got $line; exit 3");
+        (request.container.stdin, request.container.tty) = (true, tty);
+        let id = request.container.id.clone();
+        let (_, mut attach) = bed.runtime.start_attached(request).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        attach.stdin.take().unwrap().write_all(b"this\n").await.unwrap();
+        let mut said = String::new();
+        attach.stdout.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with("first") && said.contains("got this"), "{said:?}");
+        assert_eq!(bed.wait(&id).await.code, 3);
+    }
+    bed.end().await;
+}
