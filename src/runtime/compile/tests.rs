@@ -1,14 +1,13 @@
 //! Plans, as values in and values out.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    AttemptId, ContainerId, Digest, HostMountSource, Logging, Resolv, Resources, Ulimit, Ulimits,
+    ContainerId, Digest, HostMountSource, Logging, Resolv, Resources, Ulimit, Ulimits,
 };
-use crate::runtime::plan::StartPlan;
 use crate::runtime::wire::{decode, encode};
 
 fn container() -> Container {
