@@ -2,13 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use rustix::pipe::PipeFlags;
 
 use super::super::protocol::{Reply, Request};
+use super::super::record;
 use super::packets::Packets;
 use super::streams::{self, Input, Output};
-use super::{Runtime, RuntimeError};
+use super::{ContainerPhase, Runtime, RuntimeError};
 use crate::model::ContainerId;
 
 /// The streams of a container's own program, from now on. The log gets everything all the same.
@@ -28,6 +30,43 @@ pub struct Attach {
     _packets: Packets,
 }
 
+/// An attach that has been asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    packets: Packets,
+    out: OwnedFd,
+    err: OwnedFd,
+}
+
+/// Asks the shim of the record `dir` to be attached. Its socket may be there before it is: it then
+/// answers as its first thing, so that nothing of the output is missed.
+pub(super) fn ask(dir: &Path) -> io::Result<Asked> {
+    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+    let (read_out, out) = pipe()?;
+    let (read_err, err) = pipe()?;
+    let packets = Packets::ask(dir, record::SOCKET, &Request::Attach, &[out.as_fd(), err.as_fd()])?;
+    Ok(Asked { packets, out: read_out, err: read_err })
+}
+
+impl Asked {
+    /// Waits until it is done.
+    pub(super) async fn attached(self) -> io::Result<Attach> {
+        let input = match self.packets.answer().await? {
+            (Reply::Done, fds) => fds.into_iter().next(),
+            (Reply::Failed(why), _) => return Err(io::Error::other(why)),
+            (other, _) => {
+                return Err(io::Error::other(format!("the shim answers {other:?}")));
+            }
+        };
+        Ok(Attach {
+            stdin: input.map(streams::input).transpose()?,
+            stdout: streams::output(self.out)?,
+            stderr: streams::output(self.err)?,
+            _packets: self.packets,
+        })
+    }
+}
+
 impl Runtime {
     /// Connects to the streams of a container that runs.
     ///
@@ -35,20 +74,11 @@ impl Runtime {
     /// If it does not run, or its shim does not answer.
     pub async fn attach(&self, id: &ContainerId) -> Result<Attach, RuntimeError> {
         let broken = |source: io::Error| RuntimeError::Shim { id: id.clone(), source };
-        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
-        let (read_out, out) = pipe().map_err(broken)?;
-        let (read_err, err) = pipe().map_err(broken)?;
-        let packets = self.connect(id, &Request::Attach, &[out.as_fd(), err.as_fd()])?;
-        drop((out, err));
-        let input = match packets.answer().await.map_err(broken)? {
-            (Reply::Done, fds) => fds.into_iter().next(),
-            (Reply::Failed(why), _) => return Err(RuntimeError::Refused { id: id.clone(), why }),
-            (other, _) => {
-                let why = format!("its shim is of another version and answers {other:?}");
-                return Err(RuntimeError::Refused { id: id.clone(), why });
-            }
-        };
-        Attach::new(input, read_out, read_err, packets).map_err(broken)
+        if matches!(self.entry(id)?.phase, ContainerPhase::Exited(_)) {
+            return Err(RuntimeError::NotRunning(id.clone()));
+        }
+        let asked = ask(&self.record_dir(id)).map_err(broken)?;
+        asked.attached().await.map_err(broken)
     }
 
     /// Ends the input of a container's own program; nothing if that is a terminal.
@@ -61,20 +91,6 @@ impl Runtime {
 }
 
 impl Attach {
-    fn new(
-        input: Option<OwnedFd>,
-        out: OwnedFd,
-        err: OwnedFd,
-        packets: Packets,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            stdin: input.map(streams::input).transpose()?,
-            stdout: streams::output(out)?,
-            stderr: streams::output(err)?,
-            _packets: packets,
-        })
-    }
-
     /// Sets the size of the terminal; nothing if there is none.
     ///
     /// # Errors

@@ -45,7 +45,13 @@ impl Runtime {
             .create(true)
             .append(true)
             .open(&path)
-            .map_err(|source| RuntimeError::File { what: "open the log", path, source })?;
+            // What an earlier one said has been read or never will be.
+            .and_then(|log| log.set_len(0).map(|()| log))
+            .map_err(|source| RuntimeError::File {
+                what: "open the log",
+                path: path.clone(),
+                source,
+            })?;
         let args = [
             "launcher".as_ref(),
             "--root".as_ref(),
@@ -67,7 +73,9 @@ impl Runtime {
                 Err(_) => {}
             }
             if let Ok(Some(status)) = child.try_wait() {
-                let error = io::Error::other(format!("it ended at once ({status})"));
+                let said = std::fs::read_to_string(&path).unwrap_or_default();
+                let said = said.lines().last().unwrap_or_default();
+                let error = io::Error::other(format!("it ended at once ({status}) {said}"));
                 return Err(self.no_launcher(&error));
             }
             std::thread::sleep(Duration::from_millis(2));

@@ -13,6 +13,7 @@ use super::super::init::CANNOT_MAKE;
 use super::super::protocol::{self, Reply, Request};
 use super::super::record::{self, Asked};
 use super::super::wire;
+use super::attach::{self, Attach};
 use super::packets::{Packets, in_memory};
 use super::{ContainerPhase, Entry, Runtime, RuntimeError, StartError};
 use crate::model::{Container, ContainerId, Exit, HostMount, Namespace, Rootfs};
@@ -59,14 +60,45 @@ impl Runtime {
     /// # Errors
     /// If the program does not run.
     pub async fn start(&self, request: StartRequest) -> Result<u32, StartError> {
+        self.start_apart(request, false).await.map(|(pid, _)| pid)
+    }
+
+    /// As [`Runtime::start`], with the program's streams from its very first byte.
+    ///
+    /// # Errors
+    /// If the program does not run.
+    pub async fn start_attached(&self, request: StartRequest) -> Result<(u32, Attach), StartError> {
+        let (pid, asked) = self.start_apart(request, true).await?;
+        let missing = || io::Error::other("nobody asked to be attached");
+        let attached = match asked {
+            Some(asked) => asked.attached().await,
+            None => Err(missing()),
+        };
+        let attach = attached.map_err(|error| StartError {
+            code: CANNOT_MAKE,
+            message: format!("the program runs and cannot be attached to: {error}"),
+        })?;
+        Ok((pid, attach))
+    }
+
+    /// In a task of its own, which goes on whatever the caller does.
+    async fn start_apart(
+        &self,
+        request: StartRequest,
+        attach: bool,
+    ) -> Result<(u32, Option<attach::Asked>), StartError> {
         let runtime = self.clone();
-        match tokio::spawn(async move { runtime.start_whole(request).await }).await {
+        match tokio::spawn(async move { runtime.start_whole(request, attach).await }).await {
             Ok(started) => started,
             Err(error) => Err(StartError { code: CANNOT_MAKE, message: error.to_string() }),
         }
     }
 
-    async fn start_whole(&self, request: StartRequest) -> Result<u32, StartError> {
+    async fn start_whole(
+        &self,
+        request: StartRequest,
+        attach: bool,
+    ) -> Result<(u32, Option<attach::Asked>), StartError> {
         let id = request.container.id.clone();
         let asked = Asked {
             container: request.container.clone(),
@@ -76,12 +108,13 @@ impl Runtime {
         };
         self.claim(&id, asked)?;
         let runtime = self.clone();
-        let begun = super::blocking(move || runtime.begin(&request)).await;
-        let connection = match begun {
-            Ok(connection) => connection,
+        let begun = super::blocking(move || runtime.begin(&request, attach)).await;
+        let (connection, asked) = match begun {
+            Ok(begun) => begun,
             Err(error) => return Err(self.cannot_start(&id, &chain(&error))),
         };
-        self.await_start(&id, connection).await
+        let pid = self.await_start(&id, connection).await?;
+        Ok((pid, asked))
     }
 
     /// One start for each id.
@@ -99,7 +132,11 @@ impl Runtime {
     }
 
     /// Makes what a shim needs, and hands it over.
-    fn begin(&self, request: &StartRequest) -> Result<OwnedFd, RuntimeError> {
+    fn begin(
+        &self,
+        request: &StartRequest,
+        attach: bool,
+    ) -> Result<(OwnedFd, Option<attach::Asked>), RuntimeError> {
         let container = &request.container;
         let dir = self.record_dir(&container.id);
         let (network, mut namespaces) = network(&request.network)?;
@@ -128,14 +165,21 @@ impl Runtime {
             state_dir: &dir,
             cgroup,
         })?;
-        let bytes = wire::encode(&plan);
-        self.hand_over(&dir, &bytes, &namespaces)
+        let listener = seqpacket::listen(&dir, record::SOCKET)
+            .map_err(|source| failed("listen in", &dir, source))?;
+        let asked = attach
+            .then(|| attach::ask(&dir))
+            .transpose()
+            .map_err(|source| failed("attach to", &dir, source))?;
+        let connection = self.hand_over(&dir, &wire::encode(&plan), listener, &namespaces)?;
+        Ok((connection, asked))
     }
 
     fn hand_over(
         &self,
         dir: &Path,
         plan: &[u8],
+        listener: OwnedFd,
         namespaces: &[OwnedFd],
     ) -> Result<OwnedFd, RuntimeError> {
         if plan.len() > super::super::plan::MAX_BYTES {
@@ -145,8 +189,6 @@ impl Runtime {
         }
         let memory = in_memory(plan).map_err(|source| failed("write the plan of", dir, source))?;
         let lock = take_lock(dir).map_err(|source| failed("lock", dir, source))?;
-        let listener = seqpacket::listen(dir, record::SOCKET)
-            .map_err(|source| failed("listen in", dir, source))?;
         let mut fds = vec![memory.as_fd(), lock.as_fd(), listener.as_fd()];
         fds.extend(namespaces.iter().map(OwnedFd::as_fd));
         let length = u64::try_from(plan.len()).unwrap_or(u64::MAX);

@@ -9,6 +9,9 @@ mod process;
 mod security;
 mod sysctls;
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;

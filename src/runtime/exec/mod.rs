@@ -104,11 +104,17 @@ fn begin(
             inside::run(&plan, stdio, place.first, &helper)
         }
         Cloned::Parent { pid, pidfd } => {
-            if v2.is_none() {
-                place.cgroup.enter(pid.unsigned_abs()).map_err(unplaced)?;
+            drop(helper);
+            let placed = if v2.is_none() { place.cgroup.enter(pid.unsigned_abs()) } else { Ok(()) };
+            let let_go = placed
+                .map_err(unplaced)
+                .and_then(|()| seqpacket::send(&reports, &[0], &[]).doing(|| "begin the program"));
+            let program = Program { pid, pidfd, reports };
+            if let Err(failure) = let_go {
+                kill(&program);
+                return Err(Report::last_words(&program.reports).unwrap_or(failure));
             }
-            seqpacket::send(&reports, &[0], &[]).doing(|| "begin the program")?;
-            Ok(Program { pid, pidfd, reports })
+            Ok(program)
         }
     }
 }

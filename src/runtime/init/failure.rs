@@ -14,6 +14,9 @@ pub(in crate::runtime) const CANNOT_RUN: i32 = 126;
 /// The exit status of a program that is not there, as a shell's.
 pub(in crate::runtime) const NOT_FOUND: i32 = 127;
 
+/// The longest message, in characters.
+const MAX_MESSAGE: usize = 1000;
+
 /// The exit status and the sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::runtime) struct Failure {
@@ -27,6 +30,12 @@ impl Failure {
     /// A container that cannot be made.
     pub(in crate::runtime) fn new(message: impl Into<String>) -> Self {
         Self { code: CANNOT_MAKE, message: message.into() }
+    }
+
+    /// With a message that fits in a packet: a hostile image can have very long paths.
+    fn bounded(&self) -> Self {
+        let message = self.message.chars().take(MAX_MESSAGE).collect();
+        Self { code: self.code, message }
     }
 }
 
@@ -75,6 +84,7 @@ impl Wire for Report {
             Self::Terminal => out.push(0),
             Self::Failed(failure) => {
                 out.push(1);
+                let failure = failure.bounded();
                 failure.code.put(out);
                 failure.message.put(out);
             }
@@ -97,13 +107,32 @@ impl Report {
         let _ignored = seqpacket::send(to, &wire::encode(self), fds.as_slice());
     }
 
+    /// What the first process says of its failure, if it says anything; for when it is known to have
+    /// ended, or to end.
+    pub(in crate::runtime) fn last_words(from: impl AsFd) -> Option<Failure> {
+        loop {
+            match Self::receive(&from) {
+                Ok(Some((Self::Failed(failure), _))) => return Some(failure),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
     /// The next report; `None` once the program runs.
     ///
     /// # Errors
     /// If the connection fails.
     pub(in crate::runtime) fn receive(from: impl AsFd) -> io::Result<Option<(Self, Vec<OwnedFd>)>> {
         let mut buffer = [0_u8; 8192];
-        let (length, fds) = seqpacket::receive(from, &mut buffer)?;
+        let (length, fds) = match seqpacket::receive(&from, &mut buffer) {
+            // It ended without having read that it may go on. That is said once, and what it had to
+            // say comes after it.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                seqpacket::receive(&from, &mut buffer)?
+            }
+            received => received?,
+        };
         if length == 0 {
             return Ok(None);
         }

@@ -64,7 +64,6 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     clone::close_on_exec_from(3).doing(|| "close what is open")?;
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .doing(|| "tie the container to its shim")?;
-    wait_for_go(&handed.shim)?;
     signals::block_all();
     rustix::process::setsid().doing(|| "start a session")?;
     rustix::process::umask(rustix::fs::Mode::empty());
@@ -91,6 +90,7 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     if plan.root.read_only {
         rootfs::make_read_only(&root)?;
     }
+    take_place(handed)?;
     rootfs::enter(&root)?;
     drop(system);
     drop(root);
@@ -104,10 +104,21 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     run_program(&plan.process, env)
 }
 
-/// The shim first puts this process where its limits are.
-fn wait_for_go(shim: &OwnedFd) -> Result<(), Failure> {
-    let (length, _) = seqpacket::receive(shim, &mut [0; 1]).doing(|| "wait for the shim")?;
-    if length == 1 { Ok(()) } else { Err(Failure::new("the shim is gone")) }
+/// Waits until the shim has put this process in its cgroup, and makes that all it sees of cgroups.
+///
+/// Not earlier than here: cgroups of version 1 make the shim wait for the kernel, and meanwhile the
+/// mounts are made. Nothing of the container's own has run yet.
+fn take_place(handed: &Handed) -> Result<(), Failure> {
+    let (length, _) =
+        seqpacket::receive(&handed.shim, &mut [0; 1]).doing(|| "wait for the shim")?;
+    if length == 0 {
+        return Err(Failure::new("the shim is gone"));
+    }
+    if handed.plan.new_cgroup_namespace {
+        #[expect(deprecated, reason = "its replacement is unsafe for the file table, which stays")]
+        rustix::thread::unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace")?;
+    }
+    Ok(())
 }
 
 fn enter_namespaces(handed: &Handed) -> Result<(), Failure> {
@@ -121,10 +132,6 @@ fn enter_namespaces(handed: &Handed) -> Result<(), Failure> {
         };
         rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(namespace), Some(kind))
             .doing(|| format!("enter a namespace ({kind:?})"))?;
-    }
-    if handed.plan.new_cgroup_namespace {
-        #[expect(deprecated, reason = "its replacement is unsafe for the file table, which stays")]
-        rustix::thread::unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace")?;
     }
     if handed.plan.loopback {
         link::loopback_up().doing(|| "set the loopback link up")?;

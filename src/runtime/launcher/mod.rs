@@ -26,6 +26,9 @@ const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Runs the launcher of `instance`. Returns when it is told to retire, or cannot begin.
 pub fn main(instance: &Instance) -> ExitCode {
+    // Standard error is the launcher's log; the shims inherit it.
+    let words = tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr);
+    drop(words.with_max_level(tracing::Level::INFO).try_init());
     match run(instance) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -50,7 +50,10 @@ pub(super) fn begin(
     let cloned = clone::clone3(single, plan.new_namespaces, into)
         .doing(|| "make the first process and its namespaces")?;
     let (pid, pidfd) = match cloned {
-        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        Cloned::Parent { pid, pidfd } => {
+            drop(shim);
+            (pid, pidfd)
+        }
         Cloned::Child => {
             drop(reports);
             init::run(Handed { plan, joins, mounts, shm, stdio: inside, shim }, single)
@@ -61,8 +64,9 @@ pub(super) fn begin(
         .map_err(|error| Failure::new(error.to_string()))
         .and_then(|()| seqpacket::send(&reports, &[0], &[]).doing(|| "begin the first process"));
     if let Err(failure) = let_go {
+        // It may have ended by itself before it was let go: then it says why.
         let _gone = signals::kill_pidfd(pidfd.as_fd(), libc::SIGKILL);
-        return Err(failure);
+        return Err(init::Report::last_words(&reports).unwrap_or(failure));
     }
     Ok(Begun { pid, pidfd, reports, input, outputs, sink, cgroup, tty })
 }

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     watching: bool,
     /// The streams it sees.
     pub viewers: Vec<Viewer>,
+    /// Whether it waits for the terminal before it is answered.
+    pub wants_terminal: bool,
     /// Whether it is to be dropped.
     pub gone: bool,
 }
@@ -25,7 +27,7 @@ impl Connection {
     /// A new one.
     pub(super) fn new(socket: OwnedFd) -> Self {
         let gone = seqpacket::set_nonblocking(&socket, true).is_err();
-        Self { socket, watching: false, viewers: Vec::new(), gone }
+        Self { socket, watching: false, viewers: Vec::new(), wants_terminal: false, gone }
     }
 
     /// The one that asked for the start: it hears of each change.

@@ -255,3 +255,12 @@ fn processes(name: &str) -> Vec<String> {
         .filter(|line| line.contains(name))
         .collect()
 }
+
+/// The process with this command line.
+pub(crate) fn process_named(line: &str) -> Option<i32> {
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let shown = fs::read(entry.path().join("cmdline")).ok()?;
+        (String::from_utf8_lossy(&shown).trim_end_matches('\0') == line).then_some(pid)
+    })
+}

@@ -19,8 +19,7 @@ async fn a_program_in_a_container_sees_what_the_container_sees() {
     request.container.env = vec!["COLOUR=blue".to_owned()];
     let id = request.container.id.clone();
     bed.runtime.start(request).await.unwrap();
-    let script =
-        "echo $COLOUR; hostname; ls /tmp; ps | grep -c sleep; cat /proc/self/cgroup; exit 5";
+    let script = "until test -e /tmp/mine; do :; done; echo $COLOUR; hostname; ls /tmp; ps | grep -c sleep; cat /proc/self/cgroup; exit 5";
     let (code, said) = bed.exec(&id, script).await;
     let lines = said.lines().collect::<Vec<_>>();
     assert_eq!(code, 5, "{said}");
@@ -182,5 +181,23 @@ async fn a_slow_viewer_gets_everything() {
     assert_eq!(out.lines().count(), 200_000);
     assert!(out.ends_with("200000\n"));
     assert_eq!(bed.wait(&id).await.code, 0);
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn attached_from_the_start_nothing_is_missed() {
+    let bed = Bed::new().await;
+    for tty in [false, true] {
+        let mut request = bed.shell("echo first; read line; echo got $line; exit 3");
+        (request.container.stdin, request.container.tty) = (true, tty);
+        let id = request.container.id.clone();
+        let (_, mut attach) = bed.runtime.start_attached(request).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        attach.stdin.take().unwrap().write_all(b"this\n").await.unwrap();
+        let mut said = String::new();
+        attach.stdout.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with("first") && said.contains("got this"), "{said:?}");
+        assert_eq!(bed.wait(&id).await.code, 3);
+    }
     bed.end().await;
 }

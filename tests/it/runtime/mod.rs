@@ -3,6 +3,7 @@
 mod bed;
 mod confinement;
 mod exec;
+mod faults;
 mod life;
 mod mounts;
 mod settings;

@@ -1,0 +1,121 @@
+//! What happens when parts of the runtime die.
+
+use std::path::Path;
+use std::time::Duration;
+
+use orca::runtime::{ContainerPhase, Runtime, RuntimeError};
+
+use super::bed::{Bed, open, output, process_named};
+
+#[tokio::test]
+async fn containers_outlive_the_launcher() {
+    let bed = Bed::new().await;
+    let request = bed.shell("sleep 0.5; exit 11");
+    let id = request.container.id.clone();
+    bed.runtime.start(request).await.unwrap();
+    let launcher = process_named(&format!("orca launcher {}", bed.instance.kernel_name())).unwrap();
+    kill(launcher);
+    assert_eq!(bed.wait(&id).await.code, 11);
+    // And the next start begins another one.
+    assert_eq!(bed.run(bed.shell("exit 12")).await.0.code, 12);
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_new_daemon_hears_that_a_shim_was_killed_meanwhile() {
+    let bed = Bed::new().await;
+    let request = bed.request(&["sleep", "100"]);
+    let id = request.container.id.clone();
+    let pid = bed.runtime.start(request).await.unwrap();
+    kill(parent(pid));
+    let again = open(&bed.instance).await;
+    let record = again.container(&id).unwrap();
+    let ContainerPhase::Exited(exit) = record.phase else { panic!("{record:?}") };
+    assert_eq!((exit.code, exit.error), (255, None));
+    assert!(exit.ran > Duration::ZERO);
+    bed.wait(&id).await;
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn many_containers_start_and_end_at_once_and_none_is_lost() {
+    let bed = Bed::new().await;
+    let requests = (0..24).map(|n| bed.shell(&format!("echo n{n}; exit {n}"))).collect::<Vec<_>>();
+    let runs = requests.into_iter().enumerate().map(|(n, request)| {
+        let log = request.log_dir.clone();
+        let (id, runtime) = (request.container.id.clone(), bed.runtime.clone());
+        let bed = &bed;
+        async move {
+            runtime.start(request).await.unwrap();
+            assert_eq!(bed.wait(&id).await.code, i32::try_from(n).unwrap());
+            assert_eq!(output(&log).await, format!("n{n}\n"));
+        }
+    });
+    futures_util::future::join_all(runs).await;
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_however_often_the_daemon_is_replaced() {
+    let bed = Bed::new().await;
+    let mut ids = Vec::new();
+    for n in 0..10 {
+        let request = bed.shell(&format!("sleep 0.{n}; exit {}", 50 + n));
+        ids.push(request.container.id.clone());
+        bed.runtime.start(request).await.unwrap();
+        let again = open(&bed.instance).await;
+        assert_eq!(again.containers().len(), ids.len());
+    }
+    let last = open(&bed.instance).await;
+    for (n, id) in ids.iter().enumerate() {
+        assert_eq!(last.wait(id).await.unwrap().code, 50 + i32::try_from(n).unwrap());
+        bed.wait(id).await;
+    }
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_start_that_is_cut_off_leaves_nothing_odd() {
+    let bed = Bed::new().await;
+    // As a daemon leaves it that is killed in the middle: a directory and no record.
+    let request = bed.request(&["true"]);
+    let dir = bed.instance.run.join("c").join(request.container.id.as_str());
+    std::fs::create_dir_all(dir.join("root")).unwrap();
+    let again = open(&bed.instance).await;
+    assert_eq!(again.containers().len(), 0);
+    assert!(!dir.exists());
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_container_cannot_be_started_twice_and_an_unknown_one_not_asked() {
+    let bed = Bed::new().await;
+    let request = bed.request(&["sleep", "100"]);
+    let id = request.container.id.clone();
+    bed.runtime.start(request.clone()).await.unwrap();
+    let error = bed.runtime.start(request).await.unwrap_err();
+    assert!(error.message.contains("already"), "{error}");
+    bed.runtime.remove(&id).await.unwrap();
+    bed.runtime.remove(&id).await.unwrap();
+    let error = bed.runtime.kill(&id, "TERM").await.unwrap_err();
+    assert!(matches!(error, RuntimeError::Unknown(_)), "{error}");
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn without_an_executable_there_is_a_clear_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let instance = orca::model::Instance { root: dir.path().into(), run: dir.path().join("run") };
+    let error = Runtime::open_with(&instance, Path::new("/nonexistent")).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot start the launcher /nonexistent"), "{error}");
+}
+
+fn kill(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+}
+
+fn parent(pid: u32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
