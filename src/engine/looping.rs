@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use super::{Ends, Host, Problem, Request, Start, View, events};
+use super::{Ends, Host, Moment, Problem, Request, Start, View, events};
 use crate::model::{Agreed, Boottime, Command, Observed};
 use crate::plan::{self, Plan};
 use crate::store::{CommitError, Store};
@@ -154,6 +154,7 @@ impl<H: Host> State<H> {
             observed: self.observed.clone(),
             network: plan.network,
             stacks,
+            made: Moment::default(),
             problems,
         };
         (Arc::new(view), plan.wake_at)

@@ -18,6 +18,8 @@ pub struct View {
     pub network: NetworkTable,
     /// How each stack is doing, by name.
     pub stacks: BTreeMap<String, StackStatus>,
+    /// When it was made: durations in it have grown by what has passed since.
+    pub made: Moment,
     /// What the host would not do, for people: `cannot publish port 80: taken by nginx (pid 812)`.
     pub problems: Vec<Problem>,
 }
@@ -49,4 +51,29 @@ pub struct Event {
     pub container: Option<ContainerId>,
     /// More: `exitCode`, `name`, `image`, `signal`, …
     pub attributes: BTreeMap<String, String>,
+}
+
+/// When a view was made. All moments are equal: a view that differs from another only in when it was
+/// made does not differ.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment(tokio::time::Instant);
+
+impl Moment {
+    /// How long ago it was.
+    pub fn elapsed(self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}
+
+impl Default for Moment {
+    /// Now.
+    fn default() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+impl PartialEq for Moment {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }

@@ -111,3 +111,42 @@ services:
     let output = follow.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "later\n");
 }
+
+#[test]
+fn configs_and_secrets_are_files_and_leave_the_root_in_sight() {
+    let orca = Orca::new().with_busybox();
+    orca.write("from-file", "from a file");
+    orca.up("name: files
+services:
+  app:
+    image: busybox
+    command: sleep 1000
+    stop_grace_period: 0s
+    configs:
+      - source: script
+        target: /usr/local/hello
+        mode: 0755
+      - inline
+    secrets:
+      - source: key
+        uid: '1000'
+        mode: 0400
+configs:
+  script: {content: \"#!/bin/sh\\necho hello\\n\"}
+  inline: {content: in the file}
+secrets:
+  key: {file: ./from-file}
+");
+    let exec = |args: &[&str]| {
+        let mut all = vec!["exec", "-T", "-f", "stack.yaml", "app"];
+        all.extend(args);
+        orca.ok(&all)
+    };
+    assert_eq!(exec(&["/usr/local/hello"]), "hello\n");
+    assert_eq!(exec(&["cat", "/inline"]), "in the file");
+    assert_eq!(exec(&["cat", "/run/secrets/key"]), "from a file");
+    assert_eq!(exec(&["stat", "-c", "%u %a", "/run/secrets/key"]), "1000 400\n");
+    assert!(exec(&["ls", "/"]).contains("bin"));
+    let inspect = orca.ok(&["ps", "-f", "stack.yaml", "--format", "json"]);
+    assert!(!inspect.contains("from a file"), "a secret is not told");
+}

@@ -7,7 +7,11 @@ use crate::model::{ContainerId, Stack, StackStatus, TaskState, TaskStatus};
 
 /// How a stack is doing, if it is there.
 pub(super) fn report(view: &View, stack: &str) -> Option<StackReport> {
-    let status = view.stacks.get(stack)?.clone();
+    let mut status = view.stacks.get(stack)?.clone();
+    let since = view.made.elapsed();
+    for running_for in status.tasks.iter_mut().filter_map(|task| task.running_for.as_mut()) {
+        *running_for += since;
+    }
     let ours = |of: &str| of.is_empty() || of == stack;
     let problems = view.problems.iter().filter(|problem| ours(&problem.stack)).cloned().collect();
     Some(StackReport { status, problems })

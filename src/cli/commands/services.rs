@@ -166,7 +166,7 @@ impl<'a> Change<'a> {
         doing: &str,
         seen: impl Fn(&StackReport) -> bool,
     ) -> Outcome<u8> {
-        let wait = self.wait(format!("orca goes on {doing} of {}", self.stack));
+        let mut wait = self.wait(format!("orca goes on {doing} of {}", self.stack));
         let verdict = wait
             .until(|report| {
                 let report = report?;

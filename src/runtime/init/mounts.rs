@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
-use rustix::mount::{MountAttrFlags, OpenTreeFlags};
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, UnmountFlags};
 
 use super::super::plan::{MountPlan, MountSource};
 use super::failure::{Doing as _, Failure};
@@ -91,7 +91,7 @@ pub(super) fn mount(
         };
         place(root, plan, tree, privileged)?;
     }
-    Ok(())
+    files.leave(stage).doing(|| "take the files in memory off their stage")
 }
 
 fn make(
@@ -133,7 +133,14 @@ fn layers(lower: &[CString], subpath: Option<&CStr>, stage: &CStr) -> Result<Own
         | OpenTreeFlags::AT_EMPTY_PATH;
     let tree = rustix::mount::open_tree(&part, c"", flags).doing(doing)?;
     mounts::mount_setattr(tree.as_fd(), c"", false, change).doing(doing)?;
+    unstage(stage).doing(doing)?;
     Ok(tree)
+}
+
+/// Takes off what was attached last to the stage. The container's root is there as well: whatever
+/// stayed on top of it would hide the root from every program that enters the container later.
+fn unstage(stage: &CStr) -> std::io::Result<()> {
+    Ok(rustix::mount::unmount(stage, UnmountFlags::DETACH)?)
 }
 
 /// One memory file system of the container that holds all its files in memory.
@@ -143,6 +150,11 @@ struct Files {
 }
 
 impl Files {
+    /// Gives its place back, once there will be no more files.
+    fn leave(self, stage: &CStr) -> std::io::Result<()> {
+        self.mount.map_or(Ok(()), |_| unstage(stage))
+    }
+
     fn make(
         &mut self,
         stage: &CStr,
@@ -151,12 +163,11 @@ impl Files {
         read_only: bool,
     ) -> std::io::Result<OwnedFd> {
         if self.mount.is_none() {
-            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-                | MountAttrFlags::MOUNT_ATTR_NODEV
-                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            // Programs may be among them: docker compose mounts such files from the host, where they
+            // can be run as well.
+            let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
             let made = system::new_mount(c"tmpfs", &[(c"mode", c"0700")], attributes)?;
-            // It needs a place before parts of it can be mounted elsewhere; the place goes away with
-            // the host's files.
+            // It needs a place before parts of it can be mounted elsewhere.
             attach(&made, CWD, stage)?;
             self.mount = Some(made);
         }
