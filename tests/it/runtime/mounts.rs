@@ -25,7 +25,7 @@ async fn every_kind_of_mount_is_there() {
         fs::write(other.join(layer).join(layer), "").unwrap();
     }
     let mut request = bed.shell(
-        "cat /mnt/file; echo; cat /etc/one; echo written > /mnt/sub/deep/out; \
+        "exec 2>&1; cat /mnt/file; echo; cat /etc/one; echo written > /mnt/sub/deep/out; \
          echo x > /ro/file || echo ro-kept; ls /made/new/part; ls /image; cat /image/etc/name; echo; \
          cat /secret; stat -c '%a %u %g' /secret; stat -c %a /scratch; \
          grep ' /scratch ' /proc/self/mountinfo; touch /image/x || echo image-kept",
