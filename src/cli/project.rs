@@ -67,7 +67,10 @@ pub(super) fn name(context: &Context) -> Outcome<String> {
         Ok(loaded) => Ok(loaded.project.name),
         Err(errors) => {
             let error = told(context, &errors);
-            context.output.note("hint: with `-p NAME` a stack can be named without a file");
+            // Nothing is wrong in a file: there is none.
+            if errors.0.iter().all(|error| error.place.is_none()) {
+                context.output.note(" hint: with -p a stack can be named without a file");
+            }
             Err(error)
         }
     }
