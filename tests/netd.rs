@@ -85,6 +85,9 @@ fn on_new_host<F: Future<Output = ()>>(work: impl FnOnce(Host) -> F + Send + 'st
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        // Of its own, so that namespaces bound to files there are gone with the files.
+        let temporary = std::env::temp_dir();
+        mount(none, &temporary, Some("tmpfs"), MsFlags::empty(), none).unwrap();
         lo_up();
         runtime().block_on(work(Host::new()));
     });

@@ -14,7 +14,7 @@ pub(super) struct Output {
     /// Colours on standard output.
     pub(super) style: Style,
     /// Colours on standard error.
-    error_style: Style,
+    pub(super) error_style: Style,
     /// How to show progress.
     pub(super) progress: ProgressKind,
 }

@@ -49,9 +49,12 @@ impl Resolvers {
     /// answer from the new table without having stopped. Returns the sandboxes without a server, and
     /// why; they are tried again with the next table.
     pub async fn put(&mut self, table: DnsTable) -> BTreeMap<TaskId, String> {
-        self.servers.retain(|task, running| {
+        let stays = |task: &TaskId, running: &mut Running| {
             table.sandboxes.get(task).is_some_and(|wanted| running.is_in(&wanted.netns))
-        });
+        };
+        for (_, gone) in self.servers.extract_if(.., |task, running| !stays(task, running)) {
+            gone.server.stop().await;
+        }
         self.zones = shared(table.zones, &self.zones);
         let mut missing = Vec::new();
         for (task, sandbox) in table.sandboxes {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::forward::{Forwarder, Transport};
 use super::lookup::{Answer, Question, answer};
@@ -61,11 +61,11 @@ pub(super) struct Desk {
     forwards: Semaphore,
 }
 
-/// A server that runs. It ends, and its sockets close, when this is dropped.
+/// A server that runs. It ends, and its sockets close, soon after this is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     desk: Arc<Desk>,
-    tasks: [AbortHandle; 2],
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Server {
@@ -86,8 +86,8 @@ impl Server {
         let udp = Arc::new(UdpSocket::from_std(sockets.udp)?);
         let tcp = TcpListener::from_std(sockets.tcp)?;
         let tasks = [
-            tokio::spawn(serve_udp(udp, Arc::clone(&desk))).abort_handle(),
-            tokio::spawn(tcp::serve(tcp, Arc::clone(&desk))).abort_handle(),
+            tokio::spawn(serve_udp(udp, Arc::clone(&desk))),
+            tokio::spawn(tcp::serve(tcp, Arc::clone(&desk))),
         ];
         Ok(Self { desk, tasks })
     }
@@ -100,6 +100,15 @@ impl Server {
     /// Answers from another view: every question is answered from one or the other.
     pub(super) fn swap(&self, view: Arc<View>) {
         *self.desk.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+
+    /// Ends it. The address is free when this returns.
+    pub(super) async fn stop(mut self) {
+        for task in &mut self.tasks {
+            task.abort();
+            // All it can say is that it was stopped.
+            task.await.ok();
+        }
     }
 }
 
@@ -193,11 +202,14 @@ async fn serve_udp(socket: Arc<UdpSocket>, desk: Arc<Desk>) {
                 send(&socket, &asked.failure(ResponseCode::Refused), client).await;
             }
             Next::Forward(asked, view) => {
+                // Those that wait do not keep the socket open when the server is stopped.
                 let (socket, desk, bytes) =
-                    (Arc::clone(&socket), Arc::clone(&desk), bytes.to_vec());
+                    (Arc::downgrade(&socket), Arc::clone(&desk), bytes.to_vec());
                 waiting.spawn(async move {
                     let reply = desk.forward(&asked, &view, &bytes, Transport::Udp).await;
-                    send(&socket, &reply, client).await;
+                    if let Some(socket) = socket.upgrade() {
+                        send(&socket, &reply, client).await;
+                    }
                 });
             }
         }

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::listen::{End, Shared, bind, serve};
 use super::state::{InForce, restore};
 use super::{NetdError, Paths, Result, log};
-use crate::model::Instance;
+use crate::model::{Instance, NetdState};
 
 /// The host's list of name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -87,14 +87,17 @@ async fn work(paths: &Paths) -> io::Result<End> {
     let mut in_force = InForce::new(Path::new(RESOLV_CONF));
     let report = in_force.put(restore(paths)).await;
     tracing::info!(pid = std::process::id(), ?report, "the network helper starts");
-    let shared = Shared { paths: paths.clone(), in_force: Mutex::new(in_force), end };
-    let mut serving = pin!(serve(bind(paths)?, Arc::new(shared)));
-    tokio::select! {
-        () = &mut serving => Ok(End::Keep),
-        how = ended.recv() => Ok(how.unwrap_or(End::Keep)),
-        _ = terminate.recv() => Ok(End::Keep),
-        _ = interrupt.recv() => Ok(End::Keep),
-    }
+    let shared = Arc::new(Shared { paths: paths.clone(), in_force: Mutex::new(in_force), end });
+    let mut serving = pin!(serve(bind(paths)?, Arc::clone(&shared)));
+    let how = tokio::select! {
+        () = &mut serving => End::Keep,
+        how = ended.recv() => how.unwrap_or(End::Keep),
+        _ = terminate.recv() => End::Keep,
+        _ = interrupt.recv() => End::Keep,
+    };
+    // Whoever waits for our end sees the line break after this, and then all is free.
+    shared.in_force.lock().await.put(NetdState::default()).await;
+    Ok(how)
 }
 
 /// Every sandbox has two sockets, every question under way one.

@@ -27,6 +27,14 @@ struct Held {
     relay: Option<Relay>,
 }
 
+impl Held {
+    async fn release(self) {
+        if let Some(relay) = self.relay {
+            relay.stop().await;
+        }
+    }
+}
+
 /// The sockets of one port.
 struct Opened {
     silent: Vec<OwnedFd>,
@@ -42,7 +50,9 @@ impl Ports {
         forwards: &[Publication],
     ) -> Vec<(HeldPort, String)> {
         // First let go: a port that moves from all addresses to one is in its own way otherwise.
-        self.held.retain(|port, _| wanted.contains(port));
+        for (_, held) in self.held.extract_if(.., |port, _| !wanted.contains(port)) {
+            held.release().await;
+        }
         let mut backends = by_port(forwards);
         for (port, held) in &self.held {
             if let Some(relay) = &held.relay {

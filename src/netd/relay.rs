@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::sys;
@@ -34,19 +34,19 @@ const REST: Duration = Duration::from_millis(100);
 /// Who answers at a port.
 pub(super) type Backends = Vec<SocketAddr>;
 
-/// A relay that runs. No new connections come after it is dropped; those that are open go on to
-/// their own end.
+/// A relay that runs. No new connections come after it was stopped or dropped; those that are open
+/// go on to their own end.
 #[derive(Debug)]
 pub(super) struct Relay {
     backends: Arc<RwLock<Arc<Backends>>>,
-    task: AbortHandle,
+    task: JoinHandle<()>,
 }
 
 impl Relay {
     /// Starts to accept from `listener`.
     pub(super) fn start(listener: TcpListener, backends: Backends) -> Self {
         let backends = Arc::new(RwLock::new(Arc::new(backends)));
-        let task = tokio::spawn(accept(listener, Arc::clone(&backends))).abort_handle();
+        let task = tokio::spawn(accept(listener, Arc::clone(&backends)));
         Self { backends, task }
     }
 
@@ -56,6 +56,13 @@ impl Relay {
         if **current != backends {
             *current = Arc::new(backends);
         }
+    }
+
+    /// Ends it. The port is free when this returns.
+    pub(super) async fn stop(mut self) {
+        self.task.abort();
+        // All it can say is that it was stopped.
+        (&mut self.task).await.ok();
     }
 }
 

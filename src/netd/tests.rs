@@ -217,7 +217,7 @@ fn connections_go_to_all_replicas_and_past_those_that_are_gone() {
             let answer = talk("[::1]:8080", b"").await.unwrap();
             heard[usize::from(answer == b"2")] += 1;
         }
-        assert!(heard.iter().all(|count| *count > 15), "{heard:?}");
+        assert!(heard.iter().all(|count| *count > 5), "{heard:?}");
         in_force.put(published("*", 8080, &[two])).await;
         for _ in 0..10 {
             assert_eq!(talk("[::1]:8080", b"").await.unwrap(), b"2");

@@ -19,6 +19,7 @@ pub mod log;
 mod plan;
 mod protocol;
 mod record;
+pub mod seccomp;
 mod shim;
 pub mod users;
 mod wire;

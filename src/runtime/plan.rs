@@ -88,8 +88,10 @@ pub(super) struct LogPlan {
     pub max_size: u64,
     /// How many files.
     pub max_files: u32,
+    /// Which attempt of the task this is: all of them share a log.
+    pub attempt: u32,
 }
-wire_struct!(LogPlan { dir, max_size, max_files });
+wire_struct!(LogPlan { dir, max_size, max_files, attempt });
 
 /// The root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,6 +273,8 @@ pub(super) struct ProcessPlan {
     pub no_new_privileges: bool,
     /// The system call filter; empty is none.
     pub seccomp: Blob,
+    /// `SECCOMP_FILTER_FLAG_…`.
+    pub seccomp_flags: u32,
     /// -1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// Number of each limit, and its soft and hard value.
@@ -286,6 +290,7 @@ wire_struct!(ProcessPlan {
     capabilities,
     no_new_privileges,
     seccomp,
+    seccomp_flags,
     oom_score_adj,
     rlimits,
 });

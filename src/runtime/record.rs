@@ -40,6 +40,9 @@ pub(super) struct Asked {
     pub cgroup: Vec<Part>,
     /// Where its log is.
     pub log_dir: PathBuf,
+    /// Its own seccomp profile, as it was read.
+    #[serde(default)]
+    pub seccomp_profile: Option<String>,
 }
 
 /// A program that runs, or ran.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// Bytes that are not the value they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
+pub(super) enum WireError {
     /// The end comes too early.
     #[error("the message is cut short")]
     Short,

@@ -87,9 +87,10 @@ pub fn clone3(
     };
     match i32::try_from(pid) {
         Ok(0) => Ok(Cloned::Child),
-        // SAFETY: the kernel has just made this descriptor for us.
         Ok(pid) if pid > 0 => {
-            Ok(Cloned::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+            // SAFETY: the kernel has just made this descriptor for us.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Cloned::Parent { pid, pidfd })
         }
         _ => Err(io::Error::last_os_error()),
     }
@@ -100,15 +101,6 @@ pub fn clone3(
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: `_exit` has no preconditions.
     unsafe { libc::_exit(status) }
-}
-
-/// Gives back to the kernel what the heap no longer uses.
-pub fn trim_heap() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: `malloc_trim` has no preconditions.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// The raw numbers of all open descriptors from `first` on are closed at the next `execve`.

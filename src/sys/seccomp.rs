@@ -1,30 +1,38 @@
-//! System call filters.
+//! Filters of system calls.
 
 use std::io;
 
-/// Puts the filter `program` in force for the calling thread and whatever it starts: an array of
-/// `struct sock_filter`, 8 bytes each, in the host's byte order. Needs no_new_privs or CAP_SYS_ADMIN.
+use rustix::thread::set_no_new_privs;
+
+/// `SECCOMP_SET_MODE_FILTER`.
+const SET_MODE_FILTER: libc::c_uint = 1;
+
+/// Puts a filter in force for this thread and what it starts. `program` is an array of
+/// `struct sock_filter`, `flags` are `SECCOMP_FILTER_FLAG_*`. There is no way back.
 ///
 /// # Errors
-/// If it is not a whole number of instructions, has none or too many, or as `seccomp(2)`'s.
-pub fn load(program: &[u8]) -> io::Result<()> {
-    let instructions = u16::try_from(program.len() / 8)
-        .ok()
-        .filter(|n| *n > 0 && program.len() % 8 == 0)
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let filter = libc::sock_fprog {
-        len: instructions,
-        filter: program.as_ptr().cast::<libc::sock_filter>().cast_mut(),
+/// `EINVAL` if it is no program, `EACCES` without `no_new_privs` or `CAP_SYS_ADMIN`.
+pub fn load_filter(program: &[u8], flags: u32) -> io::Result<()> {
+    const INSTRUCTION: usize = size_of::<libc::sock_filter>();
+    if !program.len().is_multiple_of(INSTRUCTION) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let length = u16::try_from(program.len() / INSTRUCTION).map_err(io::Error::other)?;
+    // The kernel copies the instructions byte by byte: they need not be aligned.
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
+    // SAFETY: the kernel only reads `program` and the bytes it points to, both of which outlive the
+    // call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags, std::ptr::from_ref(&program))
     };
-    // SAFETY: the kernel copies `len` instructions from the pointer, at any alignment, and does not
-    // write; the slice holds that many.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            std::ptr::from_ref(&filter),
-        )
-    };
-    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Promises that this thread and what it starts gain no rights by running a program
+/// (`PR_SET_NO_NEW_PRIVS`). There is no way back.
+///
+/// # Errors
+/// Only on kernels that do not know it.
+pub fn promise_no_new_privileges() -> io::Result<()> {
+    Ok(set_no_new_privs(true)?)
 }

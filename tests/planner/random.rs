@@ -31,7 +31,7 @@ impl Random {
 
     /// True once in so many cases.
     pub(crate) fn once_in(&mut self, cases: u64) -> bool {
-        self.next() % cases == 0
+        self.next().is_multiple_of(cases)
     }
 
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {

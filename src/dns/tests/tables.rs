@@ -80,7 +80,7 @@ fn replicas_come_in_an_order_of_chance() {
             *first.entry(answer.answers[0].data.to_string()).or_insert(0) += 1;
         }
         assert_eq!(first.len(), 4, "{first:?}");
-        assert!(first.values().all(|count| *count > 20), "{first:?}");
+        assert!(first.values().all(|count| *count > 10), "{first:?}");
     });
 }
 

@@ -22,7 +22,9 @@ pub(super) fn ensure(path: &Path, plan: &Plan<'_>) -> Result<(), NetworkError> {
     if namespace::is_there(path) {
         namespace::enter(path, |namespace| correct(&host, namespace, plan))
     } else {
-        namespace::make(path, |namespace| furnish(&host, namespace, plan))
+        namespace::make(path, |namespace| {
+            furnish(&host, namespace, plan).inspect_err(|_| cut_off().unwrap_or_default())
+        })
     }
 }
 
@@ -38,6 +40,8 @@ pub(super) fn remove(path: &Path) -> Result<(), NetworkError> {
     namespace::remove(path)
 }
 
+/// Takes the addresses from the namespace of the calling thread. A namespace that nobody has open any
+/// more lives on for some milliseconds, and would answer for them.
 fn cut_off() -> Result<(), NetworkError> {
     let failed = || NetworkError::kernel("cut a sandbox off");
     let inside = Connection::open(NetlinkFamily::Route).map_err(failed())?;

@@ -157,10 +157,21 @@ fn a_sandbox_whose_mount_was_taken_away_is_made_again() {
         let path = host.sandbox(1, "front", "10.1.0.2").await;
         nix::mount::umount(&path).unwrap();
         assert!(host.networks.sandboxes().await.unwrap().is_empty());
+        wait_until_no_sandbox_is_connected();
         host.sandbox(1, "front", "10.1.0.2").await;
         let _server = Server::tcp(Some(&path), "0.0.0.0:80", "web");
         assert_eq!(ask(None, "10.1.0.2:80", PATIENCE).unwrap(), "web 10.1.0.1");
     });
+}
+
+/// The kernel takes a namespace apart in the background.
+fn wait_until_no_sandbox_is_connected() {
+    let host = Connection::open(NetlinkFamily::Route).unwrap();
+    let end = std::time::Instant::now() + PATIENCE;
+    while link::links(&host).unwrap().iter().any(|link| link.name.starts_with("orv")) {
+        assert!(std::time::Instant::now() < end, "the old link is still there");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::pipe::PipeFlags;
 
 use super::super::compile::{self, ExecWish};
-use super::super::init::NOT_FOUND;
+use super::super::init::CANNOT_RUN;
 use super::super::plan::ExecPlan;
 use super::super::protocol::{Reply, Request};
 use super::super::wire;
@@ -78,6 +78,7 @@ impl Runtime {
             user: request.user.as_deref(),
             tty: request.tty,
             privileged: request.privileged,
+            profile: entry.asked.seccomp_profile.as_deref(),
         };
         let process =
             compile::exec_process(&entry.asked.container, wish).map_err(RuntimeError::from)?;
@@ -93,7 +94,7 @@ impl Runtime {
             (Reply::Failed(why), _) => Err(RuntimeError::Refused { id: id.clone(), why }.into()),
             (other, _) => {
                 let message = format!("the shim is of another version and answers {other:?}");
-                Err(StartError { code: NOT_FOUND - 1, message }.into())
+                Err(StartError { code: CANNOT_RUN, message }.into())
             }
         }
     }

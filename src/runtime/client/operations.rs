@@ -29,7 +29,9 @@ impl Runtime {
         let signal = signal_number(signal)?;
         let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         // Longer waits than a year would overflow the shim's clock.
-        self.ask(id, &Request::Stop { signal, grace: grace.min(31_536_000_000) }).await
+        self.ask(id, &Request::Stop { signal, grace: grace.min(31_536_000_000) }).await?;
+        self.note_running(id, |stopping, _| *stopping = true);
+        Ok(())
     }
 
     /// Sends `signal` to the container's first process.
@@ -46,7 +48,9 @@ impl Runtime {
     /// # Errors
     /// If it does not run, or cannot be frozen.
     pub async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        self.ask(id, &Request::Pause).await
+        self.ask(id, &Request::Pause).await?;
+        self.note_running(id, |_, paused| *paused = true);
+        Ok(())
     }
 
     /// Thaws a container.
@@ -54,7 +58,18 @@ impl Runtime {
     /// # Errors
     /// If it does not run, or cannot be thawed.
     pub async fn unpause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        self.ask(id, &Request::Resume).await
+        self.ask(id, &Request::Resume).await?;
+        self.note_running(id, |_, paused| *paused = false);
+        Ok(())
+    }
+
+    /// The shim tells its watchers too, but perhaps a moment later than it answers.
+    fn note_running(&self, id: &ContainerId, change: impl FnOnce(&mut bool, &mut bool)) {
+        let phase = self.container(id).map(|record| record.phase);
+        if let Some(ContainerPhase::Running { pid, since, mut stopping, mut paused }) = phase {
+            change(&mut stopping, &mut paused);
+            self.set_phase(id, ContainerPhase::Running { pid, since, stopping, paused });
+        }
     }
 
     pub(super) async fn ask(

@@ -1,14 +1,14 @@
 //! A connection to the launcher or a shim, for tasks.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::super::protocol::{self, Reply, Request};
-use crate::sys::seqpacket;
+use crate::sys::{ready, seqpacket};
 
 /// Packets in both directions.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl Packets {
     /// Those of `socket`.
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         seqpacket::set_nonblocking(&socket, true)?;
-        Ok(Self(AsyncFd::new(socket)?))
+        Ok(Self(ready::register(socket)?))
     }
 
     /// A connection to the socket `name` in `dir`, with `request` sent.
@@ -32,11 +32,6 @@ impl Packets {
         let socket = seqpacket::connect(dir, name)?;
         seqpacket::send(&socket, &protocol::packet(request), fds)?;
         Self::new(socket)
-    }
-
-    /// Sends a request. Requests are small and few: the socket always has room for one.
-    pub(super) fn send(&self, request: &Request) -> io::Result<()> {
-        seqpacket::send(self.0.as_fd(), &protocol::packet(request), &[])
     }
 
     /// The next reply; `None` at the end.

@@ -72,6 +72,7 @@ impl Runtime {
             container: request.container.clone(),
             cgroup: Vec::new(),
             log_dir: request.log_dir.clone(),
+            seccomp_profile: None,
         };
         self.claim(&id, asked)?;
         let runtime = self.clone();
@@ -111,6 +112,7 @@ impl Runtime {
             container: container.clone(),
             cgroup: cgroup.clone(),
             log_dir: request.log_dir.clone(),
+            seccomp_profile: compile::seccomp_profile(container)?,
         };
         record::write_asked(&dir, &asked)
             .map_err(|source| failed("write a record in", &dir, source))?;
@@ -216,6 +218,9 @@ impl Runtime {
             if let Namespace::Container(other) = namespace {
                 let name = names.get(&kind).copied().unwrap_or_default();
                 opened.push(self.namespace_of(other, name)?);
+                if kind == libc::CLONE_NEWIPC {
+                    opened.push(self.namespace_of(other, "mnt")?);
+                }
             }
         }
         Ok(opened)
@@ -276,11 +281,6 @@ pub(super) fn failed(what: &'static str, path: &Path, source: io::Error) -> Runt
 
 /// An error and its causes, as one line.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text += &format!(": {cause}");
-        next = cause.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::sys::seqpacket;
+use crate::sys::{ready, seqpacket};
 
 /// What a program reads. Dropping it ends the program's input, unless that is a terminal.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(super) fn output(pipe: OwnedFd) -> io::Result<Output> {
 
 fn open(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     seqpacket::set_nonblocking(&fd, true)?;
-    AsyncFd::new(fd)
+    ready::register(fd)
 }
 
 impl Input {

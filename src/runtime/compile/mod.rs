@@ -16,7 +16,7 @@ use std::path::Path;
 use super::cgroup::{DeviceRules, Part};
 use super::plan::{LogPlan, RootPlan, StartPlan, SystemPlan};
 use super::record;
-use crate::model::{Container, HostMount, Logging, Namespace, Rootfs};
+use crate::model::{AttemptId, Container, HostMount, Namespace, Rootfs, labels};
 
 pub(super) use devices::rules as device_rules;
 pub(super) use process::{ExecWish, exec_process};
@@ -66,7 +66,7 @@ pub(super) fn start(wish: Wish<'_>) -> Result<StartPlan, Unfit> {
     Ok(StartPlan {
         id: container.id.as_str().to_owned(),
         state_dir: wish.state_dir.to_owned(),
-        log: log(&container.logging, wish.log_dir),
+        log: log(container, wish.log_dir),
         new_cgroup_namespace: container.namespaces.cgroup == Namespace::Private,
         loopback: wish.network == Network::New,
         hostname: hostname.transpose()?.filter(|name| !name.is_empty()),
@@ -107,6 +107,10 @@ impl Namespaces {
                 Namespace::Private => all.new |= u64::from(flag(kind)),
                 Namespace::Container(_) => all.joins.push(flag(kind)),
             }
+            if kind == libc::CLONE_NEWIPC && matches!(namespace, Namespace::Container(_)) {
+                // Its /dev/shm lies there.
+                all.joins.push(flag(libc::CLONE_NEWNS));
+            }
         }
         all
     }
@@ -131,11 +135,15 @@ fn flag(kind: i32) -> u32 {
     kind.cast_unsigned()
 }
 
-fn log(logging: &Logging, dir: &Path) -> Option<LogPlan> {
+fn log(container: &Container, dir: &Path) -> Option<LogPlan> {
+    let logging = &container.logging;
+    let attempt = container.labels.get(labels::ATTEMPT);
+    let attempt = attempt.and_then(|label| label.parse::<AttemptId>().ok());
     logging.enabled.then(|| LogPlan {
         dir: dir.to_owned(),
         max_size: logging.max_size,
         max_files: logging.max_files,
+        attempt: attempt.map_or(1, |attempt| attempt.number),
     })
 }
 
@@ -189,9 +197,8 @@ fn system(
         read_only: list(&READ_ONLY)?,
         shm_size: container.shm_size,
         shm_from: match &container.namespaces.ipc {
-            Namespace::Private => None,
             Namespace::Host => Some(c"/dev/shm".to_owned()),
-            Namespace::Container(_) => None,
+            Namespace::Private | Namespace::Container(_) => None,
         },
         cgroups: shown_cgroups(container, cgroup)?,
         devices: devices::nodes(container)?,
@@ -215,6 +222,11 @@ fn shown_cgroups(container: &Container, cgroup: &[Part]) -> Result<Vec<(CString,
             Ok((text(&name)?, path(&part.path)?))
         })
         .collect()
+}
+
+/// The text of the seccomp profile that the container brings along.
+pub(super) fn seccomp_profile(container: &Container) -> Result<Option<String>, Unfit> {
+    Ok(security::Security::parse(container)?.profile().map(str::to_owned))
 }
 
 /// What devices the container may use.

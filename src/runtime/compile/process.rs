@@ -2,10 +2,9 @@
 
 use std::ffi::CString;
 
-use super::super::capabilities;
+use super::super::capabilities::{self, CapSet};
 use super::super::init::LIMITS;
 use super::super::plan::ProcessPlan;
-use super::super::wire::Blob;
 use super::security::Security;
 use super::{Unfit, text};
 use crate::model::{Container, Ulimits};
@@ -28,11 +27,14 @@ pub(in crate::runtime) struct ExecWish<'a> {
     pub tty: bool,
     /// With all rights.
     pub privileged: bool,
+    /// The container's own seccomp profile, as it was when the container started.
+    pub profile: Option<&'a str>,
 }
 
 /// The container's own program.
 pub(super) fn first(container: &Container, security: &Security) -> Result<ProcessPlan, Unfit> {
     let rights = rights(container, container.privileged)?;
+    let (seccomp, seccomp_flags) = security.filter(rights)?;
     Ok(ProcessPlan {
         args: args(&container.args)?,
         env: env(container, &[], container.tty)?,
@@ -40,9 +42,10 @@ pub(super) fn first(container: &Container, security: &Security) -> Result<Proces
         make_cwd: true,
         user: container.user.clone(),
         groups: container.groups.clone(),
-        capabilities: rights,
+        capabilities: rights.0,
         no_new_privileges: security.no_new_privileges,
-        seccomp: Blob(security.filter(rights)?),
+        seccomp,
+        seccomp_flags,
         oom_score_adj: container.oom_score_adj,
         rlimits: limits(&container.ulimits)?,
     })
@@ -53,11 +56,15 @@ pub(in crate::runtime) fn exec_process(
     container: &Container,
     wish: ExecWish<'_>,
 ) -> Result<ProcessPlan, Unfit> {
-    let mut security = Security::parse(container)?;
+    let mut security = match wish.profile {
+        Some(profile) => Security::with_profile(container, profile)?,
+        None => Security::parse(container)?,
+    };
     if wish.privileged {
         security.unconfine();
     }
     let rights = rights(container, container.privileged || wish.privileged)?;
+    let (seccomp, seccomp_flags) = security.filter(rights)?;
     // Groups that were added for the container's user are not those of somebody else.
     let groups = if wish.user.is_some() { Vec::new() } else { container.groups.clone() };
     Ok(ProcessPlan {
@@ -67,9 +74,10 @@ pub(in crate::runtime) fn exec_process(
         make_cwd: false,
         user: wish.user.unwrap_or(&container.user).to_owned(),
         groups,
-        capabilities: rights,
+        capabilities: rights.0,
         no_new_privileges: security.no_new_privileges,
-        seccomp: Blob(security.filter(rights)?),
+        seccomp,
+        seccomp_flags,
         oom_score_adj: container.oom_score_adj,
         rlimits: limits(&container.ulimits)?,
     })
@@ -96,7 +104,7 @@ fn env(container: &Container, more: &[String], tty: bool) -> Result<Vec<CString>
     for variable in container.env.iter().chain(more) {
         let name = variable.split('=').next().unwrap_or_default();
         let same = |other: &&str| other.split('=').next() == Some(name);
-        match variables.iter().position(|other| same(&other)) {
+        match variables.iter().position(same) {
             Some(at) => variables[at] = variable,
             None => variables.push(variable),
         }
@@ -112,13 +120,15 @@ fn cwd(cwd: &str) -> Result<CString, Unfit> {
     }
 }
 
-fn rights(container: &Container, privileged: bool) -> Result<u64, Unfit> {
+fn rights(container: &Container, privileged: bool) -> Result<CapSet, Unfit> {
     capabilities::resolve(&container.cap_add, &container.cap_drop, privileged)
-        .map(|set| set.0)
         .map_err(|error| Unfit(error.to_string()))
 }
 
-fn limits(limits: &Ulimits) -> Result<Vec<(u32, (u64, u64))>, Unfit> {
+/// A limit's number, and its soft and hard value.
+type Limit = (u32, (u64, u64));
+
+fn limits(limits: &Ulimits) -> Result<Vec<Limit>, Unfit> {
     limits
         .iter()
         .map(|(name, limit)| {

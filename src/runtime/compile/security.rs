@@ -1,5 +1,8 @@
 //! `security_opt`, in Docker's words.
 
+use super::super::capabilities::CapSet;
+use super::super::seccomp::{self, Profile, SeccompError};
+use super::super::wire::Blob;
 use super::Unfit;
 use crate::model::Container;
 
@@ -27,19 +30,36 @@ const MAX_PROFILE: u64 = 4 << 20;
 impl Security {
     /// Reads what the container asks for.
     pub(super) fn parse(container: &Container) -> Result<Self, Unfit> {
-        let mut security = Self {
-            // Off as in Docker: images whose programs gain rights by set-user-id bits are common.
-            no_new_privileges: false,
-            open_system_paths: false,
-            seccomp: if container.privileged { Seccomp::None } else { Seccomp::Default },
-        };
+        let mut security = Self::unasked(container);
         for option in &container.security_opt {
-            security.apply(option)?;
+            security.apply(option, read)?;
         }
         Ok(security)
     }
 
-    fn apply(&mut self, option: &str) -> Result<(), Unfit> {
+    /// The same with a profile that was read before: its file may have changed since.
+    pub(super) fn with_profile(container: &Container, profile: &str) -> Result<Self, Unfit> {
+        let mut security = Self::unasked(container);
+        for option in &container.security_opt {
+            security.apply(option, |_| Ok(profile.to_owned()))?;
+        }
+        Ok(security)
+    }
+
+    fn unasked(container: &Container) -> Self {
+        Self {
+            // Off as in Docker: images whose programs gain rights by set-user-id bits are common.
+            no_new_privileges: false,
+            open_system_paths: false,
+            seccomp: if container.privileged { Seccomp::None } else { Seccomp::Default },
+        }
+    }
+
+    fn apply(
+        &mut self,
+        option: &str,
+        read: impl FnOnce(&str) -> Result<String, Unfit>,
+    ) -> Result<(), Unfit> {
         // Docker takes both signs; a profile's path may hold either.
         let cut = option.find(['=', ':']).unwrap_or(option.len());
         let (name, value) = (&option[..cut], option.get(cut + 1..).unwrap_or_default());
@@ -64,12 +84,28 @@ impl Security {
         self.seccomp = Seccomp::None;
     }
 
-    /// The system call filter of a program with these capabilities; empty is none.
-    pub(super) fn filter(&self, capabilities: u64) -> Result<Vec<u8>, Unfit> {
-        let _ = capabilities;
+    /// The text of the profile, if it is not a built-in one.
+    pub(super) fn profile(&self) -> Option<&str> {
         match &self.seccomp {
-            Seccomp::None | Seccomp::Default => Ok(Vec::new()),
-            Seccomp::Profile(_) => Err(Unfit("seccomp".into())),
+            Seccomp::Profile(text) => Some(text),
+            Seccomp::Default | Seccomp::None => None,
+        }
+    }
+
+    /// The system call filter of a program with these capabilities, and its flags; empty is none.
+    pub(super) fn filter(&self, capabilities: CapSet) -> Result<(Blob, u32), Unfit> {
+        let unfit = |error: SeccompError| Unfit(error.to_string());
+        match &self.seccomp {
+            Seccomp::None => Ok((Blob::default(), 0)),
+            Seccomp::Default => {
+                let program = seccomp::default_program(&capabilities).map_err(unfit)?;
+                Ok((Blob(program.to_vec()), 0))
+            }
+            Seccomp::Profile(text) => {
+                let profile = Profile::from_json(text.as_bytes(), &capabilities);
+                let program = profile.and_then(|p| seccomp::compile(&p)).map_err(unfit)?;
+                Ok((Blob(program.bytes.to_vec()), program.flags))
+            }
         }
     }
 }

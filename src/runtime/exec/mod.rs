@@ -4,7 +4,7 @@
 mod inside;
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -51,8 +51,8 @@ fn serve(
     place: &Place<'_>,
     single: &SingleThreaded,
 ) -> Result<i32, Failure> {
-    let mut keep = [connection, place.first].map(|fd| fd.as_raw_fd()).to_vec();
-    keep.extend(fds.iter().map(|fd| fd.as_raw_fd()));
+    let mut keep = [connection, place.first].map(AsRawFd::as_raw_fd).to_vec();
+    keep.extend(fds.iter().map(AsRawFd::as_raw_fd));
     clone::close_others(&mut keep).doing(|| "leave the shim")?;
     rustix::process::set_child_subreaper(None).doing(|| "leave the shim")?;
     let _only_looks = title::set("orca-exec", "orca exec", single);

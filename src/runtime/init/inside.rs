@@ -6,13 +6,15 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// The longest path, in components: nobody makes more.
 const MAX_COMPONENTS: usize = 256;
+/// The most links on the way, as the kernel's own limit.
+const MAX_LINKS: usize = 40;
 
 /// A handle on `path` in `root`, for mounting on.
 ///
@@ -56,25 +58,62 @@ pub(in crate::runtime) fn find_or_make_dir(
         Err(Errno::NOENT) => {}
         found => return found,
     }
-    let mut parent = open(&root, c".", flags)?;
-    // The prefix grows component by component, and each is resolved from the root: a link on the way
-    // is followed inside the root, as the container itself would.
-    let mut prefix = Vec::with_capacity(path.count_bytes() + 1);
-    for component in path.to_bytes().split(|byte| *byte == b'/').take(MAX_COMPONENTS) {
-        if component.is_empty() || component == b"." {
-            continue;
+    let mut path = path.to_bytes().to_vec();
+    for _ in 0..MAX_LINKS {
+        match make_dirs(root.as_fd(), &path)? {
+            Made::All(directory) => return Ok(directory),
+            Made::UpToLink(onward) => path = onward,
         }
+    }
+    Err(Errno::LOOP)
+}
+
+/// How far the making of directories came.
+enum Made {
+    All(OwnedFd),
+    /// There is a link that leads to nothing: the path to make instead.
+    UpToLink(Vec<u8>),
+}
+
+/// The prefix grows component by component, and each is resolved from the root: a link on the way is
+/// followed inside the root, as the container itself would.
+fn make_dirs(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<Made> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let mut parent = open(root, c".", flags)?;
+    let mut prefix = Vec::with_capacity(path.len() + 1);
+    let mut components = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+    let mut count = 0;
+    while let Some(component) = components.next() {
+        count += 1;
+        if count > MAX_COMPONENTS {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let before = prefix.len();
         prefix.push(b'/');
         prefix.extend_from_slice(component);
-        parent = match open(&root, &c_string(&prefix)?, flags) {
+        parent = match open(root, &c_string(&prefix)?, flags) {
             Err(Errno::NOENT) => {
-                rustix::fs::mkdirat(&parent, component, Mode::from_raw_mode(0o755))?;
-                open(&root, &c_string(&prefix)?, flags)?
+                match rustix::fs::mkdirat(&parent, component, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => {}
+                    Err(Errno::EXIST) => {
+                        let link = rustix::fs::readlinkat(&parent, component, Vec::new())?;
+                        let link = link.as_bytes();
+                        let base = if link.starts_with(b"/") { &[] } else { &prefix[..before] };
+                        let mut onward = [base, b"/", link].concat();
+                        for rest in components {
+                            onward.push(b'/');
+                            onward.extend_from_slice(rest);
+                        }
+                        return Ok(Made::UpToLink(onward));
+                    }
+                    Err(error) => return Err(error),
+                }
+                open(root, &c_string(&prefix)?, flags)?
             }
             found => found?,
         };
     }
-    Ok(parent)
+    Ok(Made::All(parent))
 }
 
 /// A handle on the file `path` in `root`, whatever it is; an empty file and its parents are made if it

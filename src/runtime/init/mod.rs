@@ -23,12 +23,13 @@ use crate::sys::clone::{self, SingleThreaded};
 use crate::sys::{link, seqpacket, signals};
 
 pub(super) use console::{Stdio, Terminal, null, open as open_terminal};
-pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, NOT_FOUND, Report, plain};
+pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, Report};
 pub(super) use inside::find as find_in_root;
 pub(super) use mounts::prepare as prepare_mounts;
 pub(super) use program::{
     LIMITS, become_user, environment, find_user, limit, own_root, run as run_program, set_oom_score,
 };
+pub(super) use system::take_shm;
 
 /// What the shim hands to the first process.
 pub(super) struct Handed {
@@ -38,6 +39,8 @@ pub(super) struct Handed {
     pub joins: Vec<(OwnedFd, u32)>,
     /// The mounts that come from the host.
     pub mounts: Vec<Option<OwnedFd>>,
+    /// The `/dev/shm` of the container whose IPC is shared.
+    pub shm: Option<OwnedFd>,
     /// Its streams; `None` with a terminal, which is made on the way.
     pub stdio: Option<Stdio>,
     /// The connection to the shim: its first packet says go, and its end says that the program runs.
@@ -154,7 +157,7 @@ fn mount_everything(handed: &Handed) -> Result<Mounted, Failure> {
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change(c"/", slave).doing(|| "leave the host's mounts")?;
     let root = rootfs::mount(&plan.root)?;
-    let system = system::mount(&root, &plan.system)?;
+    let system = system::mount(&root, &plan.system, handed.shm.as_ref())?;
     mounts::mount(&root, &plan.mounts, &handed.mounts, &plan.root.stage, plan.system.privileged)?;
     let terminal = match handed.stdio {
         Some(_) => None,

@@ -104,7 +104,8 @@ fn filter(process: &ProcessPlan) -> Result<(), Failure> {
     if process.seccomp.0.is_empty() {
         return Ok(());
     }
-    seccomp::load(&process.seccomp.0).doing(|| "load the system call filter")
+    seccomp::load_filter(&process.seccomp.0, process.seccomp_flags)
+        .doing(|| "load the system call filter")
 }
 
 /// Groups, user, then rights: bounding set as asked, inheritable set empty (CVE-2022-29162), and
@@ -123,7 +124,11 @@ fn set_identity(process: &ProcessPlan, user: &User) -> Result<(), Failure> {
             done => done.doing(|| format!("drop capability {number}"))?,
         }
     }
-    let groups = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect::<Vec<_>>();
+    // With the first group among the others, or a program could shed it to get around a file that
+    // denies that group (CVE-2022-36109).
+    let mut groups = vec![Gid::from_raw(user.gid)];
+    groups
+        .extend(user.groups.iter().filter(|gid| **gid != user.gid).map(|gid| Gid::from_raw(*gid)));
     rustix::thread::set_thread_groups(&groups).doing(|| "set the groups")?;
     let gid = Gid::from_raw(user.gid);
     rustix::thread::set_thread_res_gid(gid, gid, gid)

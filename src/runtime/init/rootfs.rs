@@ -79,21 +79,23 @@ fn by_option_string(
     stage: &CStr,
 ) -> Result<OwnedFd, Failure> {
     let doing = || "mount the root file system";
-    let mut options = "index=off,metacopy=off,redirect_dir=off,lowerdir=".to_owned();
     let mut handles = Vec::with_capacity(lower.len() + 2);
-    for (index, layer) in lower.iter().enumerate() {
-        let handle = layer_handle(layer).doing(|| format!("use the layer {layer:?}"))?;
-        let colon = if index == 0 { "" } else { ":" };
-        options += &format!("{colon}/proc/self/fd/{}", handle.as_raw_fd());
+    let mut by_number = |path: &CStr| -> Result<String, Failure> {
+        let handle = layer_handle(path).doing(|| format!("use the layer {path:?}"))?;
+        let shown = format!("/proc/self/fd/{}", handle.as_raw_fd());
         handles.push(handle);
-    }
+        Ok(shown)
+    };
+    let lower = lower.iter().map(|layer| by_number(layer)).collect::<Result<Vec<_>, _>>()?;
+    let mut options = vec![
+        "index=off,metacopy=off,redirect_dir=off".to_owned(),
+        format!("lowerdir={}", lower.join(":")),
+    ];
     if let Some(Writable { upper, work }) = writable {
-        for (key, path) in [("upperdir", upper), ("workdir", work)] {
-            let handle = layer_handle(path).doing(|| format!("use {path:?}"))?;
-            options += &format!(",{key}=/proc/self/fd/{}", handle.as_raw_fd());
-            handles.push(handle);
-        }
+        options.push(format!("upperdir={}", by_number(upper)?));
+        options.push(format!("workdir={}", by_number(work)?));
     }
+    let options = options.join(",");
     if options.len() > 4095 {
         return Err(Failure::new("the image has more layers than this kernel can mount"));
     }

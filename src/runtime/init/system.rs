@@ -23,6 +23,9 @@ pub(super) struct System {
     pub pts: OwnedFd,
 }
 
+/// `TMPFS_MAGIC`.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
 const PLAIN: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
@@ -46,11 +49,15 @@ const LINKS: [(&CStr, &CStr); 6] = [
 ];
 
 /// Mounts them all in `root`.
-pub(super) fn mount(root: &OwnedFd, plan: &SystemPlan) -> Result<System, Failure> {
+pub(super) fn mount(
+    root: &OwnedFd,
+    plan: &SystemPlan,
+    shm: Option<&OwnedFd>,
+) -> Result<System, Failure> {
     let proc = new_mount(c"proc", &[], PLAIN).doing(|| "mount /proc")?;
     let place = inside::real_dir(root, c"proc").doing(|| "use the image's /proc")?;
     attach(&proc, &place, c"").doing(|| "mount /proc")?;
-    let (dev, pts) = devices(root, plan)?;
+    let (dev, pts) = devices(root, plan, shm)?;
     sys(root, plan)?;
     Ok(System { proc, dev, pts })
 }
@@ -73,7 +80,11 @@ pub(super) fn new_mount(
     rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-fn devices(root: &OwnedFd, plan: &SystemPlan) -> Result<(OwnedFd, OwnedFd), Failure> {
+fn devices(
+    root: &OwnedFd,
+    plan: &SystemPlan,
+    shm: Option<&OwnedFd>,
+) -> Result<(OwnedFd, OwnedFd), Failure> {
     let parameters = [(c"mode", c"755"), (c"size", c"65536k")];
     let dev = new_mount(c"tmpfs", &parameters, MountAttrFlags::MOUNT_ATTR_NOSUID)
         .doing(|| "mount /dev")?;
@@ -98,7 +109,10 @@ fn devices(root: &OwnedFd, plan: &SystemPlan) -> Result<(OwnedFd, OwnedFd), Fail
     attach_in(&dev, c"pts", &pts)?;
     let queues = new_mount(c"mqueue", &[], PLAIN).doing(|| "mount /dev/mqueue")?;
     attach_in(&dev, c"mqueue", &queues)?;
-    attach_in(&dev, c"shm", &shared_memory(plan)?)?;
+    match shm {
+        Some(shm) => attach_in(&dev, c"shm", shm)?,
+        None => attach_in(&dev, c"shm", &shared_memory(plan)?)?,
+    }
     for device in &plan.devices {
         make_node(root, device)?;
     }
@@ -120,6 +134,22 @@ fn shared_memory(plan: &SystemPlan) -> Result<OwnedFd, Failure> {
     let size = format!("{}\0", plan.shm_size);
     let size = CStr::from_bytes_with_nul(size.as_bytes()).unwrap_or(c"67108864");
     new_mount(c"tmpfs", &[(c"mode", c"1777"), (c"size", size)], PLAIN).doing(|| "mount /dev/shm")
+}
+
+/// A copy of the `/dev/shm` in the mount namespace `namespace`, which the calling process enters.
+pub(in crate::runtime) fn take_shm(namespace: &OwnedFd) -> Result<OwnedFd, Failure> {
+    let kind = Some(rustix::thread::LinkNameSpaceType::Mount);
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)
+        .doing(|| "enter its mount namespace")?;
+    let root = super::own_root()?;
+    let shm = inside::find(&root, c"dev/shm").doing(|| "find it")?;
+    if rustix::fs::fstatfs(&shm).doing(|| "look at it")?.f_type != TMPFS_MAGIC {
+        return Err(Failure::new("it is no memory file system"));
+    }
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(&shm, c"", flags).doing(|| "copy its mount")
 }
 
 /// A device node at a path of the container, which may lie anywhere.

@@ -17,7 +17,7 @@ use super::protocol::{self, Reply, Request};
 use super::shim;
 use crate::model::Instance;
 use crate::sys::clone::{self, Forked, SingleThreaded};
-use crate::sys::{seqpacket, signals, title};
+use crate::sys::{heap, seqpacket, signals, title};
 
 /// The launcher's socket in the run directory.
 pub(super) const SOCKET: &str = "launcher.sock";
@@ -38,6 +38,7 @@ pub fn main(instance: &Instance) -> ExitCode {
 fn run(instance: &Instance) -> io::Result<()> {
     let single = SingleThreaded::prove()?;
     sealed::ensure()?;
+    heap::keep_small();
     signals::reset();
     signals::ignore_broken_pipes();
     // A shim that ends is of no interest here: the daemon sees it by its connection and its lock.
@@ -49,7 +50,7 @@ fn run(instance: &Instance) -> io::Result<()> {
     rustix::process::chdir("/")?;
     let listener = listen(&instance.run)?;
     title::set("orca-launcher", &format!("orca launcher {}", instance.kernel_name()), &single)?;
-    clone::trim_heap();
+    heap::trim();
     serve(&listener, &single)
 }
 

@@ -203,6 +203,15 @@ fn damage_in_the_middle_loses_only_what_it_hit() {
     assert_eq!(seen[seen.len() - 1], "1:o:line 99");
 }
 
+/// A mount that goes with the test.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _done = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
 #[test]
 fn what_a_full_disk_does_not_take_is_counted() {
     let dir = TempDir::new().unwrap();
@@ -211,6 +220,7 @@ fn what_a_full_disk_does_not_take_is_counted() {
     let size = Some(c"size=256k");
     rustix::mount::mount("none", &mount, "tmpfs", rustix::mount::MountFlags::empty(), size)
         .unwrap();
+    let _mounted = Mounted(mount.clone());
     let options = LogOptions { max_size: 1 << 20, ..OPTIONS };
     let mut writer = LogWriter::open(&mount, options, 1).unwrap();
     let filler = mount.join("filler");
@@ -228,7 +238,6 @@ fn what_a_full_disk_does_not_take_is_counted() {
     let mut reader = LogReader::open(&mount, LogQuery::default()).unwrap();
     let records: Vec<_> = std::iter::from_fn(|| reader.read().unwrap()).collect();
     drop((reader, writer));
-    rustix::mount::unmount(&mount, rustix::mount::UnmountFlags::DETACH).unwrap();
     let [before @ .., loss, last] = records.as_slice() else { panic!("{}", records.len()) };
     assert_eq!(before.len() as u64, written / 1000 - 1);
     assert_eq!(loss.stream, Stream::Orca);

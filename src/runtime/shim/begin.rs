@@ -9,7 +9,7 @@ use super::super::cgroup::Cgroup;
 use super::super::init::{self, Doing as _, Failure, Handed, Stdio};
 use super::super::plan::StartPlan;
 use super::output::{Output, Sink, Stream};
-use crate::sys::clone::{self, Cloned, SingleThreaded};
+use crate::sys::clone::{self, Cloned, Forked, SingleThreaded};
 use crate::sys::{seqpacket, signals};
 
 /// A first process on its way to become the program.
@@ -30,8 +30,6 @@ pub(super) struct Begun {
     pub cgroup: Cgroup,
     /// Whether there will be a terminal.
     pub tty: bool,
-    /// Whether input is held open.
-    pub stdin: bool,
 }
 
 /// Makes the container's first process, puts it in its cgroup and lets it go.
@@ -45,17 +43,17 @@ pub(super) fn begin(
     let mounts = init::prepare_mounts(&plan.mounts)?;
     let (inside, input, outputs) = streams(&plan)?;
     let (reports, shim) = seqpacket::pair().doing(|| "talk to the first process")?;
-    let joins = enter_pid_namespace(&plan, joins)?;
+    let Joins { joins, shm } = sort_namespaces(&plan, joins, single)?;
     let v2 = cgroup.v2_dir().map_err(|error| Failure::new(error.to_string()))?;
     let into = v2.as_ref().map(OwnedFd::as_fd);
-    let (tty, stdin) = (plan.tty, plan.stdin);
+    let tty = plan.tty;
     let cloned = clone::clone3(single, plan.new_namespaces, into)
         .doing(|| "make the first process and its namespaces")?;
     let (pid, pidfd) = match cloned {
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
         Cloned::Child => {
             drop(reports);
-            init::run(Handed { plan, joins, mounts, stdio: inside, shim }, single)
+            init::run(Handed { plan, joins, mounts, shm, stdio: inside, shim }, single)
         }
     };
     let placed = if v2.is_none() { cgroup.enter(pid.unsigned_abs()) } else { Ok(()) };
@@ -66,28 +64,62 @@ pub(super) fn begin(
         let _gone = signals::kill_pidfd(pidfd.as_fd(), libc::SIGKILL);
         return Err(failure);
     }
-    Ok(Begun { pid, pidfd, reports, input, outputs, sink, cgroup, tty, stdin })
+    Ok(Begun { pid, pidfd, reports, input, outputs, sink, cgroup, tty })
 }
 
-/// A process can enter another pid namespace only by being born there.
-fn enter_pid_namespace(
+/// What is made of the namespaces that came along.
+struct Joins {
+    /// Those that the first process enters by itself.
+    joins: Vec<(OwnedFd, u32)>,
+    /// The `/dev/shm` of the container whose IPC is shared.
+    shm: Option<OwnedFd>,
+}
+
+fn sort_namespaces(
     plan: &StartPlan,
-    joins: Vec<OwnedFd>,
-) -> Result<Vec<(OwnedFd, u32)>, Failure> {
-    if joins.len() != plan.joins.len() {
+    namespaces: Vec<OwnedFd>,
+    single: &SingleThreaded,
+) -> Result<Joins, Failure> {
+    if namespaces.len() != plan.joins.len() {
         return Err(Failure::new("the plan's namespaces did not come along"));
     }
-    let mut rest = Vec::with_capacity(joins.len());
-    for (namespace, kind) in joins.into_iter().zip(plan.joins.iter().copied()) {
-        if i32::try_from(kind) == Ok(libc::CLONE_NEWPID) {
-            let kind = Some(LinkNameSpaceType::ProcessID);
-            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)
-                .doing(|| "enter a pid namespace")?;
-        } else {
-            rest.push((namespace, kind));
+    let mut sorted = Joins { joins: Vec::with_capacity(namespaces.len()), shm: None };
+    for (namespace, kind) in namespaces.into_iter().zip(plan.joins.iter().copied()) {
+        match i32::try_from(kind) {
+            // A process can enter another pid namespace only by being born there.
+            Ok(libc::CLONE_NEWPID) => {
+                let kind = Some(LinkNameSpaceType::ProcessID);
+                rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)
+                    .doing(|| "enter a pid namespace")?;
+            }
+            Ok(libc::CLONE_NEWNS) => sorted.shm = Some(borrow_shm(&namespace, single)?),
+            _ => sorted.joins.push((namespace, kind)),
         }
     }
-    Ok(rest)
+    Ok(sorted)
+}
+
+/// A copy of the `/dev/shm` in another mount namespace. Only a process in there may take it, so a
+/// child goes there and hands it out.
+fn borrow_shm(namespace: &OwnedFd, single: &SingleThreaded) -> Result<OwnedFd, Failure> {
+    let doing = || "share the /dev/shm of another container";
+    let (ours, theirs) = seqpacket::pair().doing(doing)?;
+    match clone::fork(single).doing(doing)? {
+        Forked::Child => {
+            let answer = match init::take_shm(namespace) {
+                Ok(shm) => seqpacket::send(&theirs, &[1], &[shm.as_fd()]),
+                Err(failure) => seqpacket::send(&theirs, failure.message.as_bytes(), &[]),
+            };
+            clone::exit_now(i32::from(answer.is_err()))
+        }
+        Forked::Parent(_) => drop(theirs),
+    }
+    let mut buffer = [0; 1024];
+    let (length, fds) = seqpacket::receive(&ours, &mut buffer).doing(doing)?;
+    fds.into_iter().next().ok_or_else(|| {
+        let why = String::from_utf8_lossy(&buffer[..length]);
+        Failure::new(format!("cannot {}: {why}", doing()))
+    })
 }
 
 type Streams = (Option<Stdio>, Option<OwnedFd>, Vec<Output>);
@@ -106,8 +138,8 @@ fn streams(plan: &StartPlan) -> Result<Streams, Failure> {
     let (read_out, out) = pipe()?;
     let (read_err, err) = pipe()?;
     let outputs = vec![
-        Output::new(read_out, Stream::Out).doing(|| "make a pipe")?,
-        Output::new(read_err, Stream::Err).doing(|| "make a pipe")?,
+        Output::new(read_out, Stream::Stdout).doing(|| "make a pipe")?,
+        Output::new(read_err, Stream::Stderr).doing(|| "make a pipe")?,
     ];
     let inside = Stdio { streams: [input, out, err], terminal: false };
     Ok((Some(inside), write_input, outputs))

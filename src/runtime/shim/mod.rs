@@ -9,7 +9,7 @@ mod output;
 mod run;
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use super::init::Failure;
@@ -19,7 +19,7 @@ use super::record::ExitSpace;
 use super::wire;
 use crate::model::Exit;
 use crate::sys::clone::{self, SingleThreaded};
-use crate::sys::{clock, seqpacket, signals, title};
+use crate::sys::{clock, heap, seqpacket, signals, title};
 use connection::Connection;
 use run::Shim;
 
@@ -50,7 +50,10 @@ pub(super) fn main(daemon: OwnedFd, length: u64, fds: Vec<OwnedFd>, single: &Sin
     let daemon = Connection::watching(daemon);
     match begin::begin(plan, fds.collect(), single) {
         Ok(begun) => match Shim::new(begun, (dir, space), (listener, daemon)) {
-            Ok(mut shim) => shim.run(single),
+            Ok(mut shim) => {
+                heap::trim();
+                shim.run(single);
+            }
             Err(error) => tracing::error!("the shim cannot watch its container: {error}"),
         },
         Err(failure) => give_up(&dir, &space, daemon, failure),
@@ -75,7 +78,7 @@ fn give_up(dir: &Path, space: &ExitSpace, mut daemon: Connection, failure: Failu
 fn detach(daemon: &OwnedFd, fds: &[OwnedFd]) -> io::Result<()> {
     signals::block_all();
     signals::ignore_broken_pipes();
-    let mut keep = fds.iter().chain([daemon]).map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
+    let mut keep = fds.iter().chain([daemon]).map(AsRawFd::as_raw_fd).collect::<Vec<_>>();
     clone::close_others(&mut keep)?;
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;

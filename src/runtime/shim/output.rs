@@ -6,22 +6,16 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::super::log::{LogOptions, LogWriter};
 use super::super::plan::LogPlan;
-use crate::sys::seqpacket;
+use crate::sys::{clock, seqpacket};
+
+pub(super) use super::super::log::Stream;
 
 /// How long somebody attached may not read before they are let go: the container waits for them.
 pub(super) const STALL: Duration = Duration::from_secs(10);
 /// How much is read at once, in bytes.
 pub(super) const CHUNK: usize = 32 * 1024;
-
-/// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
-    /// Standard output, or the terminal.
-    Out,
-    /// Standard error.
-    Err,
-}
 
 /// One source of output.
 #[derive(Debug)]
@@ -136,28 +130,29 @@ fn write_some(to: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 
 /// Where output goes in the end.
 pub(super) struct Sink {
-    log: Option<std::fs::File>,
+    log: Option<LogWriter>,
     written: u64,
 }
 
 impl Sink {
     /// The log, if there is to be one.
     pub(super) fn open(plan: Option<&LogPlan>) -> io::Result<Self> {
-        let log = plan
-            .map(|plan| {
-                std::fs::create_dir_all(&plan.dir)?;
-                std::fs::File::options().append(true).create(true).open(plan.dir.join("log"))
-            })
-            .transpose()?;
-        Ok(Self { log, written: 0 })
+        let open = |plan: &LogPlan| {
+            let LogPlan { dir, max_size, max_files, attempt } = plan;
+            // Compressing is slower than writing: a container that prints a lot would wait for it.
+            let options =
+                LogOptions { max_size: *max_size, max_files: *max_files, compress: false };
+            LogWriter::open(dir, options, *attempt)
+        };
+        Ok(Self { log: plan.map(open).transpose().map_err(io::Error::other)?, written: 0 })
     }
 
-    /// Writes to it. A full disk does not stop the container: what cannot be written is lost.
-    pub(super) fn write(&mut self, _stream: Stream, bytes: &[u8]) {
-        use std::io::Write as _;
+    /// Writes to it. A full disk does not stop the container: what cannot be written is lost, and
+    /// counted in the log.
+    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) {
         self.written += 1;
         if let Some(log) = &mut self.log {
-            drop(log.write_all(bytes));
+            log.write(stream, bytes, clock::wall());
         }
     }
 
@@ -166,6 +161,8 @@ impl Sink {
         self.written
     }
 
-    /// Writes what was held back.
-    pub(super) fn finish(&mut self) {}
+    /// Closes the log: a later attempt may write it.
+    pub(super) fn finish(&mut self) {
+        self.log = None;
+    }
 }

@@ -206,7 +206,7 @@ impl Shim {
         let Some(master) = fds.into_iter().next() else { return };
         let copy = master.try_clone();
         self.begun.input = Some(master);
-        if let Ok(output) = copy.and_then(|copy| Output::new(copy, Stream::Out)) {
+        if let Ok(output) = copy.and_then(|copy| Output::new(copy, Stream::Stdout)) {
             self.begun.outputs = vec![output];
         }
     }
@@ -343,7 +343,7 @@ impl Shim {
     }
 
     fn attach(&mut self, at: usize, fds: Vec<OwnedFd>) {
-        let streams = [Stream::Out, Stream::Err];
+        let streams = [Stream::Stdout, Stream::Stderr];
         let viewers =
             fds.into_iter().zip(streams).map(|(fd, stream)| Viewer::new(fd, stream)).collect();
         let connection = &mut self.connections[at];

@@ -11,6 +11,7 @@ use orca::model::{
     AttemptId, Container, ContainerId, Digest, Exit, HostMount, Instance, Logging, Namespaces,
     Resolv, Resources, Rootfs, TaskId, Ulimits,
 };
+use orca::runtime::log::{LogQuery, LogReader};
 use orca::runtime::{ExecRequest, NetworkPath, Runtime, StartError, StartRequest};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
@@ -75,7 +76,7 @@ impl Bed {
             panic!("cannot start: {code} {message}");
         }
         let exit = self.wait(&id).await;
-        (exit, output(&log))
+        (exit, output(&log).await)
     }
 
     pub(crate) async fn wait(&self, id: &ContainerId) -> Exit {
@@ -103,7 +104,7 @@ impl Bed {
     }
 
     /// Ends everything and checks that nothing is left in the kernel.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(&self) {
         for id in self.runtime.containers().keys() {
             self.runtime.remove(id).await.unwrap();
         }
@@ -125,6 +126,25 @@ impl Bed {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("processes are left: {:?}", processes(name));
+    }
+}
+
+impl Drop for Bed {
+    /// A test that failed leaves nothing behind either.
+    fn drop(&mut self) {
+        let instance = self.instance.clone();
+        let cleaning = std::thread::spawn(move || {
+            let own = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            own.block_on(async {
+                // The test's own runtime hears nothing while this thread is in here.
+                let runtime = open(&instance).await;
+                for id in runtime.containers().keys() {
+                    drop(runtime.remove(id).await);
+                }
+                drop(runtime.close().await);
+            });
+        });
+        drop(cleaning.join());
     }
 }
 
@@ -199,9 +219,17 @@ pub(crate) fn bind(path: &Path, target: &str, read_only: bool) -> HostMount {
     }
 }
 
-/// What is in the log, without its frames.
-pub(crate) fn output(log: &Path) -> String {
-    fs::read_to_string(log.join("log")).unwrap_or_default()
+/// What is in the log, as text.
+pub(crate) async fn output(log: &Path) -> String {
+    let mut reader = LogReader::open(log, LogQuery::default()).unwrap();
+    let mut text = String::new();
+    while let Some(record) = reader.read().unwrap() {
+        text += &String::from_utf8_lossy(&record.bytes);
+        if !record.partial {
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// Directories of that name, two levels deep.

@@ -136,12 +136,13 @@ async fn a_container_with_a_terminal_can_be_typed_at() {
     let mut attach = bed.runtime.attach(&id).await.unwrap();
     attach.resize(20, 60).unwrap();
     let mut input = attach.stdin.take().unwrap();
-    input.write_all(b"stty size; tty; test -c /dev/console && echo console\n").await.unwrap();
-    read_until(&mut attach.stdout, "20 60").await;
-    read_until(&mut attach.stdout, "console").await;
+    let line = b"stty size; test -c /dev/console && echo con''sole\n";
+    input.write_all(line).await.unwrap();
+    let said = read_until(&mut attach.stdout, "console\r").await;
+    assert!(said.contains("20 60"), "{said}");
     input.write_all(b"exit 4\n").await.unwrap();
     assert_eq!(bed.wait(&id).await.code, 4);
-    assert!(output(&log).contains("20 60"));
+    assert!(output(&log).await.contains("20 60"));
     bed.end().await;
 }
 

@@ -90,7 +90,7 @@ async fn a_daemon_that_comes_back_finds_all_containers() {
     assert_eq!((told, stopping), (pid, true));
     let ContainerPhase::Exited(exit) = &found[&ids[1]].phase else { panic!("{found:?}") };
     assert_eq!(exit.code, 9);
-    assert!(output(&log).contains("after"));
+    assert!(output(&log).await.contains("after"));
     // And both daemons hear of what happens next.
     again.kill(&ids[0], "KILL").await.unwrap();
     assert_eq!(again.wait(&ids[0]).await.unwrap().code, 137);

@@ -97,12 +97,12 @@ async fn a_paused_container_rests_and_can_still_be_stopped() {
     let record = bed.runtime.container(&id).unwrap();
     assert!(matches!(record.phase, ContainerPhase::Running { paused: true, .. }), "{record:?}");
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let before = super::bed::output(&log).len();
+    let before = super::bed::output(&log).await.len();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(super::bed::output(&log).len(), before);
+    assert_eq!(super::bed::output(&log).await.len(), before);
     bed.runtime.unpause(&id).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(super::bed::output(&log).len() > before);
+    assert!(super::bed::output(&log).await.len() > before);
     bed.runtime.pause(&id).await.unwrap();
     bed.runtime.stop(&id, "KILL", Duration::from_secs(5)).await.unwrap();
     assert_eq!(bed.wait(&id).await.code, 137);

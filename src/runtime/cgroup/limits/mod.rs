@@ -49,9 +49,7 @@ pub(super) fn write(cgroup: &Cgroup, resources: &Resources) -> Result<(), Cgroup
     let block = resources.block.as_ref().map(block::resolve).transpose()?.unwrap_or_default();
     let version = |controller| cgroup.dir(controller).map_or(Version::V2, |dir| dir.version);
     let mut writes = Vec::new();
-    match version("cpuset") {
-        Version::V1 | Version::V2 => cpuset(resources, &mut writes),
-    }
+    cpuset(resources, &mut writes);
     match version("cpu") {
         Version::V1 => v1::cpu(resources, &mut writes)?,
         Version::V2 => v2::cpu(resources, &mut writes)?,

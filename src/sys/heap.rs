@@ -1,0 +1,21 @@
+//! The heap of a process that has to stay small.
+
+/// Makes buffers of 32 KiB and more mappings of their own, which cost only the pages that are used and
+/// are given back when they are freed. For a process with one thread, at its start.
+pub fn keep_small() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: `mallopt` changes only how later memory is got.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 * 1024);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 32 * 1024);
+    }
+}
+
+/// Gives back to the kernel what is not used.
+pub fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: `malloc_trim` has no preconditions.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
