@@ -261,3 +261,5 @@ async fn run(context: Context, verb: Verb) -> Outcome<u8> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_support;

@@ -40,6 +40,11 @@ impl Output {
         Self { style: Style(false), ..self }
     }
 
+    /// The same without progress.
+    pub(super) fn quiet(self) -> Self {
+        Self { progress: ProgressKind::Quiet, ..self }
+    }
+
     /// Prints a line.
     ///
     /// # Errors

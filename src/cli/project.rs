@@ -17,7 +17,9 @@ const LARGEST_INPUT: u64 = 16 << 20;
 /// Everything that is wrong with the files is told at once.
 pub(super) fn project(context: &Context) -> Outcome<Project> {
     let loaded = loaded(context, options(context)?)?;
-    loaded.warnings.iter().for_each(|warning| context.output.warning(warning));
+    for warning in &loaded.warnings {
+        context.output.warning(warning);
+    }
     refuse(context, &loaded.refusals)?;
     Ok(loaded.project)
 }
@@ -29,7 +31,9 @@ pub(super) fn loaded(context: &Context, options: LoadOptions) -> Outcome<Loaded>
 
 /// Tells all that is wrong; the error that is left to return says nothing more.
 pub(super) fn told(context: &Context, errors: &Errors) -> CommandError {
-    errors.0.iter().for_each(|error| context.output.complaint(error));
+    for error in &errors.0 {
+        context.output.complaint(error);
+    }
     CommandError::silent(BAD_INPUT)
 }
 
@@ -38,7 +42,9 @@ fn refuse(context: &Context, refusals: &[Diagnostic]) -> Outcome {
     if refusals.is_empty() {
         return Ok(());
     }
-    refusals.iter().for_each(|refusal| context.output.complaint(refusal));
+    for refusal in refusals {
+        context.output.complaint(refusal);
+    }
     Err(CommandError::silent(BAD_INPUT))
 }
 
@@ -61,7 +67,10 @@ pub(super) fn name(context: &Context) -> Outcome<String> {
         Ok(loaded) => Ok(loaded.project.name),
         Err(errors) => {
             let error = told(context, &errors);
-            context.output.note("hint: with `-p NAME` a stack can be named without a file");
+            // Nothing is wrong in a file: there is none.
+            if errors.0.iter().all(|error| error.place.is_none()) {
+                context.output.note(" hint: with -p a stack can be named without a file");
+            }
             Err(error)
         }
     }

@@ -13,14 +13,12 @@ pub(super) enum Colour {
     Cyan,
     /// Like the background, nearly.
     Dim,
-    Bold,
 }
 
 impl Colour {
     /// The number of the "select graphic rendition" sequence (ECMA-48).
     fn number(self) -> u8 {
         match self {
-            Self::Bold => 1,
             Self::Dim => 2,
             Self::Red => 31,
             Self::Green => 32,

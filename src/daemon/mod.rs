@@ -133,10 +133,10 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
         signal = terminated() => signal,
     };
     info!("stopping; containers go on");
-    let _ = std::fs::remove_file(instance.socket());
+    drop(std::fs::remove_file(instance.socket()));
     // The loop ends between passes, so that nothing is half decided.
-    let _ = stop_engine.send(());
-    let _ = looping.await;
+    drop(stop_engine.send(()));
+    drop(looping.await);
     if host.hands().runtime.containers().is_empty() {
         tidy(&instance, host.hands()).await;
     }
@@ -203,7 +203,7 @@ fn listen(path: &Path) -> Result<UnixListener, DaemonError> {
 
 async fn told(mut stopping: watch::Receiver<bool>) {
     // The sender is the daemon itself, which is served until this ends.
-    let _ = stopping.wait_for(|stop| *stop).await;
+    drop(stopping.wait_for(|stop| *stop).await);
 }
 
 async fn terminated() -> io::Result<()> {

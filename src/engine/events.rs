@@ -21,7 +21,7 @@ pub(super) fn tell(
         return;
     }
     for event in differences(before, after, agreed, time) {
-        let _ = events.send(event);
+        drop(events.send(event));
     }
 }
 

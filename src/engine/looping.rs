@@ -74,7 +74,7 @@ impl<H: Host> State<H> {
             Ok(()) => Some(request.answer),
             Err(refused) => {
                 // The caller may have gone; then nobody needs the answer.
-                let _ = request.answer.send(Err(refused));
+                drop(request.answer.send(Err(refused)));
                 None
             }
         }
@@ -101,7 +101,7 @@ impl<H: Host> State<H> {
         self.observed = observed;
         let view = self.view(plan, problems);
         for answer in waiting.drain(..) {
-            let _ = answer.send(Ok(Arc::clone(&view.0)));
+            drop(answer.send(Ok(Arc::clone(&view.0))));
         }
         ends.view.send_if_modified(|shown| {
             let differs = **shown != *view.0;

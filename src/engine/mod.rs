@@ -122,7 +122,7 @@ impl Engine {
     /// Tells listeners of something that did not come from the loop.
     pub fn tell(&self, event: Event) {
         // Nobody listening is fine.
-        let _ = self.events.send(event);
+        drop(self.events.send(event));
     }
 }
 

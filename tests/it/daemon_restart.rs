@@ -81,7 +81,7 @@ fn a_daemon_killed_again_and_again_loses_nothing() {
         {
             Orca::kill(pid, Signal::SIGKILL);
         }
-        let _ = up.wait();
+        drop(up.wait());
     }
     orca.up(&stack(99));
     let containers = orca.ps();

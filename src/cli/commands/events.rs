@@ -8,6 +8,7 @@ use crate::api::Event;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::format;
+use crate::model::ContainerId;
 
 /// Options of `events`.
 #[derive(Debug, Args)]
@@ -67,7 +68,7 @@ impl<'a> Row<'a> {
             time: format::rfc3339(event.time),
             kind: kind(event),
             action: &event.action,
-            id: event.container.as_ref().map(|id| id.as_str()),
+            id: event.container.as_ref().map(ContainerId::as_str),
             service: event.service.as_deref(),
             project: &event.stack,
             attributes: &event.attributes,
@@ -103,7 +104,7 @@ fn line(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttemptId, ContainerId, Timestamp};
+    use crate::model::{AttemptId, Timestamp};
 
     #[test]
     fn an_event_is_a_line_with_its_attributes() {

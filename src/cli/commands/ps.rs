@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::format::{self, Publisher};
-use crate::model::{Health, TaskState, TaskStatus, Timestamp};
+use crate::model::{ContainerId, Health, TaskState, TaskStatus, Timestamp};
 use crate::sys::clock;
 
 /// Options of `ps`.
@@ -100,7 +100,7 @@ fn unknown_service<'a>(names: &'a [String], tasks: &[TaskStatus]) -> Option<&'a 
 fn print(context: &Context, args: &PsArgs, tasks: &[&TaskStatus]) -> Outcome {
     let output = context.output;
     if args.quiet {
-        let id = |task: &TaskStatus| task.container.as_ref().map(|id| id.to_string());
+        let id = |task: &TaskStatus| task.container.as_ref().map(ContainerId::to_string);
         return tasks.iter().filter_map(|task| id(task)).try_for_each(|id| output.line(id));
     }
     if args.only_services {
@@ -180,7 +180,7 @@ impl<'a> Row<'a> {
         let address =
             |(network, ip): (&'a String, &std::net::Ipv4Addr)| (network.as_str(), ip.to_string());
         Self {
-            id: task.container.as_ref().map(|id| id.as_str()).unwrap_or_default(),
+            id: task.container.as_ref().map(ContainerId::as_str).unwrap_or_default(),
             name: &task.name,
             names: &task.name,
             service: &task.service,

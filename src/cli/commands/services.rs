@@ -203,8 +203,10 @@ pub(crate) async fn wait(context: &Context, args: WaitArgs) -> Outcome<u8> {
     let target = context.target(args.services.clone(), None)?;
     // Only to be told of names that are wrong.
     drop(change.client.stats(Some(target), true).await?);
-    let mut wait =
-        Wait { progress: quiet(context), ..change.wait("nothing was changed".to_owned()) };
+    let mut wait = Wait {
+        progress: Progress::new(context.output.quiet(), None),
+        ..change.wait("nothing was changed".to_owned())
+    };
     let codes = wait
         .until(|report| {
             let tasks = report.map(|report| report.status.tasks.as_slice()).unwrap_or_default();
@@ -225,9 +227,4 @@ pub(crate) async fn wait(context: &Context, args: WaitArgs) -> Outcome<u8> {
 
 fn is_over(task: &TaskStatus) -> bool {
     matches!(task.state, TaskState::Completed | TaskState::Failed)
-}
-
-fn quiet(context: &Context) -> Progress {
-    let progress = crate::cli::args::ProgressKind::Quiet;
-    Progress::new(crate::cli::output::Output { progress, ..context.output }, None)
 }

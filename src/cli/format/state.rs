@@ -1,7 +1,6 @@
 //! How a task is, in words.
 
 use super::duration::human;
-use crate::cli::style::Colour;
 use crate::model::{Health, TaskState, TaskStatus};
 
 /// The one of docker's words for the state of a container that fits best.
@@ -56,15 +55,5 @@ fn health(health: Health) -> &'static str {
         Health::Starting => " (health: starting)",
         Health::Healthy => " (healthy)",
         Health::Unhealthy => " (unhealthy)",
-    }
-}
-
-/// Good, bad or neither.
-pub(crate) fn colour_of(task: &TaskStatus) -> Colour {
-    match (task.state, task.health) {
-        (TaskState::Failed, _) | (_, Health::Unhealthy) => Colour::Red,
-        (TaskState::Completed, _) => Colour::Green,
-        (TaskState::Running, Health::None | Health::Healthy) => Colour::Green,
-        _ => Colour::Yellow,
     }
 }

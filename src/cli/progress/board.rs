@@ -64,17 +64,25 @@ impl Board {
             if gone && row.word != REMOVED {
                 let removed = Row { word: REMOVED.to_owned(), mood: Mood::Good, ..row.clone() };
                 *row = removed.after(Some(row), now);
-                news.push(row.line());
+                // One that was replaced lives on in the one that has its name now.
+                if tasks.iter().all(|there| short(&there.name, name) != row.name) {
+                    news.push(row.line());
+                }
             }
         }
         news
     }
 
-    /// Rows by name.
+    /// Rows by name; of several tasks with one name the latest that is there.
     pub(super) fn rows(&self) -> Vec<&Row> {
-        let mut rows: Vec<_> = self.rows.values().collect();
-        rows.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
-        rows
+        let mut latest: BTreeMap<(&str, u32), &Row> = BTreeMap::new();
+        for row in self.rows.values() {
+            let place = latest.entry(natural(&row.name)).or_insert(row);
+            if row.word != REMOVED || place.word == REMOVED {
+                *place = row;
+            }
+        }
+        latest.into_values().collect()
     }
 
     fn put(&mut self, task: TaskId, row: Row, now: Instant) -> Option<String> {
@@ -96,10 +104,9 @@ const REMOVED: &str = "removed";
 
 impl Row {
     fn of(task: &TaskStatus, stack: &str) -> Self {
-        let prefix = format!("{stack}-");
         let (word, mood) = word(task);
         Self {
-            name: task.name.strip_prefix(&prefix).unwrap_or(&task.name).to_owned(),
+            name: short(&task.name, stack).to_owned(),
             word,
             mood,
             restarts: task.restarts,
@@ -145,9 +152,17 @@ fn word(task: &TaskStatus) -> (String, Mood) {
         (TaskState::Paused, _) => ("paused".to_owned(), Mood::Good),
         (TaskState::Restarting, _) => (because("restarting"), Mood::Bad),
         (TaskState::Stopping, _) => ("stopping".to_owned(), Mood::Busy),
+        (TaskState::Completed | TaskState::Failed, _) if !task.wanted => {
+            ("stopped".to_owned(), Mood::Good)
+        }
         (TaskState::Completed, _) => ("completed".to_owned(), Mood::Good),
         (TaskState::Failed, _) => (because("failed"), Mood::Bad),
     }
+}
+
+/// `shop-web-1` of stack `shop` is `web-1`.
+fn short<'a>(name: &'a str, stack: &str) -> &'a str {
+    name.strip_prefix(stack).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
 }
 
 /// Sorts `web-10` behind `web-9`.

@@ -63,8 +63,9 @@ pub(super) fn lines(
         busy.take(room - 1).copied().collect()
     };
     let name_width = shown.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
-    let mut lines: Vec<_> =
-        shown.iter().map(|row| line(row, style, width, name_width, spoke)).collect();
+    let word_width = shown.iter().map(|row| row.word.chars().count()).max().unwrap_or(0);
+    let columns = Columns { all: width, name: name_width, word: word_width };
+    let mut lines: Vec<_> = shown.iter().map(|row| line(row, style, columns, spoke)).collect();
     if shown.len() < rows.len() {
         let good = rows.iter().filter(|row| row.mood == Mood::Good).count();
         lines.push(format!(" {good} of {} are ready", rows.len()));
@@ -72,7 +73,15 @@ pub(super) fn lines(
     lines
 }
 
-fn line(row: &Row, style: Style, width: usize, name_width: usize, spoke: char) -> String {
+/// How wide the table and its columns are.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    all: usize,
+    name: usize,
+    word: usize,
+}
+
+fn line(row: &Row, style: Style, columns: Columns, spoke: char) -> String {
     let (sign, colour) = match row.mood {
         Mood::Good => ('✔', Colour::Green),
         Mood::Bad => ('✘', Colour::Red),
@@ -80,15 +89,16 @@ fn line(row: &Row, style: Style, width: usize, name_width: usize, spoke: char) -
     };
     let time = row.elapsed(Instant::now()).map(|time| format!("{:.1}s", time.as_secs_f64()));
     let time = time.unwrap_or_default();
-    // A blank, the sign, a blank, the name, two blanks, the word, a blank, the time.
-    let taken = 5 + name_width + 1 + time.chars().count();
-    let word_width = width.saturating_sub(taken + 1).max(1);
-    let name = format::shortened(&row.name, width.saturating_sub(4).max(1));
-    let word = format::shortened(&row.word.replace(['\n', '\r'], " "), word_width);
+    // A blank, the sign, a blank, the name, two blanks, the word, two blanks, the time.
+    let taken = 7 + columns.name + time.chars().count();
+    let room = columns.all.saturating_sub(taken).max(1);
+    let name = format::shortened(&row.name, columns.all.saturating_sub(4).max(1));
+    let word = format::shortened(&row.word.replace(['\n', '\r'], " "), room);
+    let (name_width, word_width) = (columns.name, columns.word.min(room));
     format!(
-        " {} {name:name_width$}  {} {}",
+        " {} {name:name_width$}  {}  {}",
         style.paint(colour, sign),
-        style.paint(colour, word),
+        style.paint(colour, format_args!("{word:word_width$}")),
         style.paint(Colour::Dim, time)
     )
 }

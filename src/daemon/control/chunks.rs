@@ -61,7 +61,7 @@ impl Leaving {
         let result = result.and_then(|()| self.flush());
         if let Err(error) = result {
             // A caller that has gone away needs no reason.
-            let _ = self.chunks.blocking_send(Err(error));
+            drop(self.chunks.blocking_send(Err(error)));
         }
     }
 }

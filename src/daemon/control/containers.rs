@@ -68,7 +68,7 @@ impl Daemon {
         let mut view = self.engine.view();
         async move {
             // No view any more: the daemon ends, and the stream with it.
-            let _ = view.wait_for(|view| !view.agreed.tasks.contains_key(&task)).await;
+            drop(view.wait_for(|view| !view.agreed.tasks.contains_key(&task)).await);
             tokio::time::sleep(LAST_LINES).await;
         }
     }
@@ -90,7 +90,7 @@ impl Daemon {
             Ok(exec) if request.detach => {
                 tokio::spawn(outlive(exec));
                 // There is room: nothing has been sent yet.
-                let _ = to_caller.send(SessionOutput::Exited(0)).await;
+                drop(to_caller.send(SessionOutput::Exited(0)).await);
             }
             Ok(exec) => {
                 tokio::spawn(converse(exec, from_caller, to_caller));
@@ -98,8 +98,8 @@ impl Daemon {
             // A program that is not there ends as in a shell: a line on standard error and 127.
             Err(ExecError::Start(error)) => {
                 let message = format!("{}\n", error.message).into_bytes();
-                let _ = to_caller.send(SessionOutput::Stderr(message)).await;
-                let _ = to_caller.send(SessionOutput::Exited(error.code)).await;
+                drop(to_caller.send(SessionOutput::Stderr(message)).await);
+                drop(to_caller.send(SessionOutput::Exited(error.code)).await);
             }
             Err(ExecError::Runtime(error)) => return Err(refused(error)),
         }
@@ -114,7 +114,7 @@ impl Daemon {
         let (id, stdin) = (id.clone(), attached.stdin.clone().filter(|_| request.stdin));
         if let (Some(terminal), Some(size)) = (&attached.stdin, request.size) {
             // Without a terminal there is no size to set.
-            let _ = terminal.resize(size.rows, size.columns);
+            drop(terminal.resize(size.rows, size.columns));
         }
         let ended = ended(&runtime, &id);
         tokio::spawn(async move {
@@ -124,7 +124,7 @@ impl Daemon {
                 streams.spawn(copy(attached.stderr, to_caller.clone(), SessionOutput::Stderr));
                 streams.join_all().await;
                 if let Some(code) = ended.await {
-                    let _ = to_caller.send(SessionOutput::Exited(code)).await;
+                    drop(to_caller.send(SessionOutput::Exited(code)).await);
                 }
             };
             let fed = async {
@@ -271,7 +271,7 @@ async fn converse(
         if let Some(code) = code
             && streams.is_empty()
         {
-            let _ = to_caller.send(SessionOutput::Exited(code)).await;
+            drop(to_caller.send(SessionOutput::Exited(code)).await);
             return;
         }
     }
@@ -329,13 +329,13 @@ async fn feed(runtime: &Runtime, id: &ContainerId, stdin: Option<&Input>, messag
         SessionInput::Stdin(bytes) => {
             if let Some(mut stdin) = stdin.cloned() {
                 // A program that has closed its input does not want more.
-                let _ = stdin.write_all(&bytes).await;
+                drop(stdin.write_all(&bytes).await);
             }
         }
         SessionInput::CloseStdin => drop(runtime.close_stdin(id).await),
         SessionInput::Resize(size) => {
             if let Some(terminal) = stdin {
-                let _ = terminal.resize(size.rows, size.columns);
+                drop(terminal.resize(size.rows, size.columns));
             }
         }
         SessionInput::Signal(signal) => drop(runtime.kill(id, &signal).await),

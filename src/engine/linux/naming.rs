@@ -47,7 +47,7 @@ impl Naming {
         let question = self.ask();
         let mut done = self.done.subscribe();
         // The sender is in `self`, so the wait cannot end early.
-        let _ = done.wait_for(|done| *done >= question).await;
+        drop(done.wait_for(|done| *done >= question).await);
     }
 
     /// The ports that others have, and who.

@@ -18,7 +18,7 @@ const CHUNK: usize = 256 << 10;
 
 /// Options of `image load`.
 #[derive(Debug, Args)]
-pub(super) struct LoadArgs {
+pub(crate) struct LoadArgs {
     /// The archive [default: standard input]
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub(super) struct LoadArgs {
 
 /// Options of `image save`.
 #[derive(Debug, Args)]
-pub(super) struct SaveArgs {
+pub(crate) struct SaveArgs {
     /// The images
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,

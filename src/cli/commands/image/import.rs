@@ -12,7 +12,7 @@ use crate::model::ImageConfig;
 
 /// Options of `image import`.
 #[derive(Debug, Args)]
-pub(super) struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// The tar, plain or compressed; `-` is standard input
     file: PathBuf,
 

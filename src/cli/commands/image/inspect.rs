@@ -13,7 +13,7 @@ use crate::sys::clock;
 
 /// Options of `image inspect`.
 #[derive(Debug, Args)]
-pub(super) struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// Names or ids
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -21,7 +21,7 @@ pub(super) struct InspectArgs {
 
 /// Options of `image history`.
 #[derive(Debug, Args)]
-pub(super) struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// Name or id
     image: String,
 

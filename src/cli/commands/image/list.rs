@@ -14,7 +14,7 @@ use crate::sys::clock;
 
 /// Options of `image ls`.
 #[derive(Debug, Args)]
-pub(super) struct LsArgs {
+pub(crate) struct LsArgs {
     /// Only images with this name, such as `nginx` or `nginx:1`
     reference: Option<String>,
 

@@ -9,7 +9,7 @@ use crate::cli::format;
 
 /// Options of `image rm`.
 #[derive(Debug, Args)]
-pub(super) struct RmArgs {
+pub(crate) struct RmArgs {
     /// Names or ids
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -21,7 +21,7 @@ pub(super) struct RmArgs {
 
 /// Options of `image tag`.
 #[derive(Debug, Args)]
-pub(super) struct TagArgs {
+pub(crate) struct TagArgs {
     /// Name or id
     source: String,
 
@@ -31,7 +31,7 @@ pub(super) struct TagArgs {
 
 /// Options of `image prune`.
 #[derive(Debug, Args)]
-pub(super) struct PruneArgs {
+pub(crate) struct PruneArgs {
     /// All that no stack uses, not only images without a name
     #[arg(short, long)]
     all: bool,
