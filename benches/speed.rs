@@ -4,6 +4,13 @@
 //! the same stacks with docker and podman in the same minutes, where they are installed. Nothing here
 //! judges: it prints medians.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench that cannot go on panics, runs the programs it measures, and prints"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -151,7 +158,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        let _ = self.orca(&["system", "stop", "--containers"]).status();
+        drop(self.orca(&["system", "stop", "--containers"]).status());
     }
 }
 

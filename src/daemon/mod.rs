@@ -135,7 +135,9 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     info!("stopping; containers go on");
     drop(std::fs::remove_file(instance.socket()));
     // The loop ends between passes, so that nothing is half decided.
-    drop(stop_engine.send(()));
+    if stop_engine.send(()).is_err() {
+        warn!("the loop had ended before");
+    }
     drop(looping.await);
     if host.hands().runtime.containers().is_empty() {
         tidy(&instance, host.hands()).await;

@@ -90,6 +90,6 @@ fn a_daemon_killed_again_and_again_loses_nothing() {
         assert_eq!(container["State"], "running", "{container:#?}");
         let pid = container["Pid"].as_i64().unwrap();
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-        assert_eq!(String::from_utf8_lossy(&line), "sleep\01099\0");
+        assert_eq!(String::from_utf8_lossy(&line), "sleep\x001099\0");
     }
 }

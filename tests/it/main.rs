@@ -1,5 +1,12 @@
 //! The program from outside, against this kernel. See `tests/README.md`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test that cannot go on panics, runs the programs a user runs, and says what it saw"
+)]
+
 mod architecture;
 mod bad_input;
 mod daemon_restart;

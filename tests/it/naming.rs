@@ -50,7 +50,7 @@ fn services_find_each_other_by_every_name_they_have() {
         let found = eventually(name, || {
             Some(addresses(&orca, "app", name)).filter(|found| !found.is_empty())
         });
-        assert_eq!(found, [web.clone()], "{name}");
+        assert_eq!(found, std::slice::from_ref(&web), "{name}");
     }
     assert_eq!(addresses(&orca, "db", "app").len(), 2, "both replicas");
     assert!(addresses(&orca, "db", "web").is_empty(), "no network in common");

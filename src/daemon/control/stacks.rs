@@ -155,7 +155,7 @@ impl Daemon {
                         found.insert(reference, image);
                     }
                     None => {
-                        missing.push(format!("service {service}: there is no image {reference}"))
+                        missing.push(format!("service {service}: there is no image {reference}"));
                     }
                 }
             }
