@@ -161,7 +161,7 @@ impl Pass<'_> {
         if volume.is_bind() || !bind.is_empty() {
             long.insert("bind".to_owned(), Node::new(Value::Map(bind), mark));
         }
-        if !volume.is_bind() || volume.nocopy {
+        if (!volume.is_bind() && !volume.is_short) || volume.nocopy {
             let mut options = Map::new();
             if volume.nocopy {
                 options.insert("nocopy".to_owned(), Node::flag(true, mark));
@@ -195,7 +195,9 @@ impl Pass<'_> {
     }
 
     fn ports(&mut self, node: &mut Node, path: &Path<'_>) {
-        let shell = node.with(Value::Null);
+        if self.lenient && !all_ports_can_be_read(node) {
+            return;
+        }
         let Value::List(list) = std::mem::take(&mut node.value) else { return };
         let mut long = Vec::with_capacity(list.len());
         for (index, item) in list.into_iter().enumerate() {
@@ -219,14 +221,12 @@ impl Pass<'_> {
                     }
                     Node::new(Value::Map(map), item.mark)
                 })),
-                Err(_) if self.lenient => long.push(item),
                 Err(message) => {
                     self.problems.error(item.mark, &path.item(index), message);
                 }
             }
         }
         node.value = Value::List(long);
-        node.key = shell.key;
     }
 
     /// `external: {name: …}` is the old form of `external: true` and `name: …`.
@@ -252,6 +252,12 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// A list with a variable in it stays as it is as a whole.
+fn all_ports_can_be_read(node: &Node) -> bool {
+    let list = node.as_list().unwrap_or_default();
+    list.iter().filter_map(Node::scalar_text).all(|text| parse_ports(&text).is_ok())
 }
 
 /// Text as an object with one attribute.

@@ -189,6 +189,9 @@ impl Check<'_> {
                     self.error(node, path, message);
                 }
             }
+            Value::Float(number) if number.fract() != 0.0 => {
+                self.error(node, path, format!("must be a whole number, not {number}"));
+            }
             Value::Float(_) | Value::Text(_) => {}
             _ => self.wrong(node, path, "a whole number"),
         }

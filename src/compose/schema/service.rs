@@ -21,7 +21,7 @@ pub(crate) static SERVICE: Object = object(&[
     field("cgroup_parent", Shape::Text),
     field("cgroup", Shape::Choice(&["host", "private"])),
     field("cpu_count", Shape::Int(NATURAL)),
-    field("cpu_percent", Shape::Float),
+    field("cpu_percent", Shape::Int(range(0, 100))),
     field("cpu_period", Shape::Int(ANY)),
     field("cpu_quota", Shape::Int(ANY)),
     field("cpu_rt_period", Shape::Int(ANY)),

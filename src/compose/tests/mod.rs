@@ -1,3 +1,4 @@
 //! Tests of the whole room.
 
+mod conformance;
 mod load;
