@@ -153,11 +153,6 @@ impl Sources {
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// A file's text.
-    pub(crate) fn text(&self, file: u32) -> &str {
-        self.0.get(file as usize).map_or("", |source| source.text.as_str())
-    }
-
     /// The rest of the line at a place.
     pub(crate) fn rest_of_line(&self, mark: Mark) -> Option<&str> {
         let line = self.line(mark)?;

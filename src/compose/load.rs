@@ -165,8 +165,8 @@ impl<'a> Loader<'a> {
         }
         let documents = files.iter().flat_map(|file| &file.documents);
         let named = documents.filter_map(|document| document.root.get("name"));
-        let named = named.filter_map(|node| Some((node, node.scalar_text()?)));
-        if let Some((node, name)) = named.filter(|(_, name)| !name.is_empty()).last() {
+        let mut named = named.filter_map(|node| Some((node, node.scalar_text()?)));
+        if let Some((node, name)) = named.rfind(|(_, name)| !name.is_empty()) {
             let mut node = node.with(Value::Text(name));
             if !self.options.no_interpolate {
                 interpolate(&mut node, &found.environment, &mut self.told, &mut self.problems);

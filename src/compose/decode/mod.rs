@@ -15,6 +15,7 @@ mod top;
 
 use super::diagnostic::{Diagnostic, Failed, Problem, Problems, Severity};
 use super::load::{Loader, members};
+use super::support::refuse_and_warn;
 use super::tree::{Mark, Node, Path};
 use crate::model::Project;
 
@@ -32,6 +33,7 @@ pub(crate) fn decode(
         let decoded = decode.service(service, &services.key(name));
         project.services.insert(name.clone(), decoded);
     }
+    refuse_and_warn(root, &mut refused, &mut loader.problems);
     loader.problems.check()?;
     Ok((project, refused.diagnostics(Severity::Error, &loader.sources)))
 }

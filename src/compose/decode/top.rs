@@ -154,14 +154,7 @@ impl Decode<'_> {
     }
 
     fn file_source(&mut self, node: &Node, path: &Path<'_>) -> Option<FileSource> {
-        for name in ["driver", "template_driver"] {
-            if let Some(member) = node.get(name) {
-                self.refuse(member.mark, &path.key(name), format!("orca has no {name}"));
-            }
-        }
         if flag(node, "external") {
-            let message = "things kept by orca are planned; give a file or a variable";
-            self.refuse(node.mark, &path.key("external"), message);
             return Some(FileSource::External(text(node, "name").unwrap_or_default()));
         }
         if let Some(file) = node.text_of("file") {

@@ -120,7 +120,7 @@ fn pull_policy(text: &str) -> Option<&'static str> {
         ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
     let fits = known.iter().any(|word| text.contains(word))
         || text.find("every_").is_some_and(|at| {
-            let rest = text[at + 6..].as_bytes();
+            let rest = &text.as_bytes()[at + 6..];
             let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
             digits > 0 && rest.get(digits).is_some_and(|unit| b"wdhms".contains(unit))
         });
