@@ -226,7 +226,12 @@ impl Decode<'_> {
                 _ => Err("TCP takes a port, such as 5432"),
             },
             ["CMD"] => Err("CMD takes a program and its arguments"),
-            ["CMD-SHELL", ..] => Err("CMD-SHELL takes one line"),
+            ["CMD-SHELL", line, ..] => {
+                let message = "CMD-SHELL takes one line; the words after the first do nothing";
+                self.warn(node.mark, path, message);
+                Ok(Probe::Shell(line.to_owned()))
+            }
+            ["CMD-SHELL"] => Err("CMD-SHELL takes a line"),
             _ => Err("must begin with CMD, CMD-SHELL, HTTP, TCP or NONE"),
         };
         match probe {

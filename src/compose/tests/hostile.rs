@@ -31,7 +31,8 @@ const SOON: Duration = Duration::from_secs(5);
 fn check_soon(text: &str, expected: &str) {
     let start = Instant::now();
     let error = error(text);
-    assert!(start.elapsed() < SOON, "took {:?}", start.elapsed());
+    let (took, head) = (start.elapsed(), &text[..text.len().min(60)]);
+    assert!(took < SOON, "took {took:?}: {head}");
     assert!(error.contains(expected), "{}\nlacks {expected}", &error[..error.len().min(2000)]);
 }
 
@@ -40,8 +41,8 @@ fn alias_bombs_do_not_grow() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let before = format!("*a{}", level - 1);
-        let list = vec![before.as_str(); 9].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+        let list = [before.as_str(); 9].join(", ");
+        bomb += &format!("a{level}: &a{level} [{list}]\n");
     }
     check_soon(&bomb, "more than 100000 nodes when every alias is put in");
     let maps = bomb
@@ -127,7 +128,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,200}") {
-        let _ = error(&text);
+        drop(error(&text));
     }
 
     #[test]
@@ -144,7 +145,7 @@ proptest! {
             0..40,
         )
     ) {
-        let _ = error(&words.concat());
+        drop(error(&words.concat()));
     }
 
     #[test]
@@ -156,8 +157,8 @@ proptest! {
         let fields = crate::compose::schema::SERVICE.fields;
         let name = fields[field % fields.len()].name;
         let value = values[value];
-        let _ = error(&format!("services:\n  a:\n    image: i\n    {name}: {value}\n"));
-        let _ = error(&format!("services:\n  a:\n    image: i\n    {name}: {value}\n---\nservices: {{a: {{{name}: [a]}}}}\n"));
-        let _ = error(&format!("services:\n  a:\n    image: i\n    {name}: [a]\n---\nservices: {{a: {{{name}: {value}}}}}\n"));
+        drop(error(&format!("services:\n  a:\n    image: i\n    {name}: {value}\n")));
+        drop(error(&format!("services:\n  a:\n    image: i\n    {name}: {value}\n---\nservices: {{a: {{{name}: [a]}}}}\n")));
+        drop(error(&format!("services:\n  a:\n    image: i\n    {name}: [a]\n---\nservices: {{a: {{{name}: {value}}}}}\n")));
     }
 }

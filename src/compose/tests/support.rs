@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::compose::schema::{Object, PROJECT, SERVICE, Shape};
 use crate::compose::support::{deploy_table, service_table, top_table};
-use crate::compose::{FileArg, LoadOptions, Loaded, Support, json_schema, load, support_page};
+use crate::compose::{
+    Diagnostic, FileArg, LoadOptions, Loaded, Support, json_schema, load, support_page,
+};
 
 fn loaded(text: &str) -> Loaded {
     let options = LoadOptions {
@@ -68,7 +70,7 @@ fn verdicts_and_refusals_have_places() {
     let loaded = loaded(
         "services:\n  a:\n    image: i\n    gpus: all\n    runtime: nvidia\n    deploy:\n      update_config: { order: start-first }\n    secrets: [s]\nsecrets:\n  s: { external: true }\n",
     );
-    let headlines: Vec<String> = loaded.refusals.iter().map(|d| d.headline()).collect();
+    let headlines: Vec<String> = loaded.refusals.iter().map(Diagnostic::headline).collect();
     assert_eq!(
         headlines,
         [
@@ -76,7 +78,7 @@ fn verdicts_and_refusals_have_places() {
             "-:10:8: secrets.s.external: not supported: a store of secrets is planned",
         ]
     );
-    let headlines: Vec<String> = loaded.warnings.iter().map(|d| d.headline()).collect();
+    let headlines: Vec<String> = loaded.warnings.iter().map(Diagnostic::headline).collect();
     assert_eq!(
         headlines,
         [

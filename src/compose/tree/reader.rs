@@ -286,7 +286,8 @@ impl Builder<'_> {
                 self.problems.error(mark, path, message).related(first, "first defined here");
                 continue;
             }
-            if name == "<<" && plain && arena.nodes[*key].tag.is_none() {
+            let tag = arena.nodes[*key].tag.as_deref();
+            if name == "<<" && ((plain && tag.is_none()) || tag == Some("!!merge")) {
                 merged.push(*value);
                 continue;
             }
