@@ -95,9 +95,15 @@ impl<'a> Loader<'a> {
         let name = self.project_name(&files, &found)?;
         found.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         self.environment.clone_from(&found.environment);
+        // With variables left alone, those without a value are left alone too.
+        let environment = if self.options.no_interpolate {
+            Environment::from([("COMPOSE_PROJECT_NAME".to_owned(), name.clone())])
+        } else {
+            found.environment.clone()
+        };
         let place = Place {
             directory: found.directory.clone(),
-            environment: found.environment.clone(),
+            environment: environment.clone(),
             chain: Vec::new(),
         };
         let base = (!self.options.no_path_resolution).then(|| found.directory.clone());
@@ -116,7 +122,7 @@ impl<'a> Loader<'a> {
         if !self.options.no_normalize {
             let mark = root.get("name").map_or(root.mark, |node| node.mark);
             root.set("name", Node::text(name.as_str(), mark));
-            normalise::normalise(&mut root, &found.environment);
+            normalise::normalise(&mut root, &environment);
         }
         Ok(Model { root, written, name, found })
     }

@@ -173,15 +173,3 @@ impl Decode<'_> {
         Some(FileSource::Content(content.as_bytes().to_vec()))
     }
 }
-
-impl Decode<'_> {
-    /// Attributes of a service that orca does not do.
-    pub(super) fn unsupported(&mut self, node: &Node, path: &Path<'_>) {
-        if node.get("image").is_none() {
-            let message = "orca does not build images: give the service an image";
-            let at = node.get("build").unwrap_or(node);
-            self.refuse(at.key, path, message)
-                .hint("build it elsewhere and load it with `orca image load`");
-        }
-    }
-}
