@@ -14,7 +14,7 @@ use super::schema::SERVICE;
 use super::select::texts;
 use super::template::{Variable, variables};
 use super::tree::{Map, Mark, Node, Value};
-use super::{consistency, select};
+use super::{consistency, numbers, select};
 
 /// A project as a document.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ impl Loader<'_> {
 /// The document of a project.
 pub(crate) fn build(loader: &mut Loader<'_>) -> Result<Config, Failed> {
     let Model { mut root, written, name, found } = loader.model()?;
+    numbers::warn_of_changed_numbers(&written, &loader.sources, &mut loader.problems);
     let raw = loader.options.no_interpolate;
     let mut off = Map::new();
     if !raw {

@@ -275,15 +275,19 @@ impl Check<'_> {
             return;
         }
         chain.push(start.to_owned());
+        let mut places = BTreeMap::from([(start.to_owned(), 0)]);
         let mut stack = vec![next(self.root, start)];
         while let Some(top) = stack.last_mut() {
             let Some((name, mark)) = top.pop() else {
                 stack.pop();
-                done.extend(chain.pop());
+                if let Some(name) = chain.pop() {
+                    places.remove(&name);
+                    done.insert(name);
+                }
                 continue;
             };
-            if let Some(at) = chain.iter().position(|known| *known == name) {
-                let cycle = chain[at..].join(" -> ");
+            if let Some(at) = places.get(&name) {
+                let cycle = chain[*at..].join(" -> ");
                 let services = Path::ROOT.key("services");
                 let from = chain.last().map_or("", String::as_str);
                 let path = services.key(from);
@@ -291,6 +295,7 @@ impl Check<'_> {
                 self.problems.error(mark, &path.key("depends_on"), message);
             } else if !done.contains(&name) {
                 stack.push(next(self.root, &name));
+                places.insert(name.clone(), chain.len());
                 chain.push(name);
             }
         }

@@ -144,18 +144,18 @@ pub(crate) struct Sources(Vec<Source>);
 struct Source {
     name: String,
     text: String,
+    /// Where each line starts.
+    lines: Vec<usize>,
 }
 
 impl Sources {
     /// Remembers a file; the number goes into its marks.
     pub(crate) fn add(&mut self, name: String, text: String) -> u32 {
-        self.0.push(Source { name, text });
+        let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(mark).chain(ends.map(|(at, _)| at + 1)).collect();
+        self.0.push(Source { name, text, lines });
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
-    }
-
-    /// A file's text.
-    pub(crate) fn text(&self, file: u32) -> &str {
-        self.0.get(file as usize).map_or("", |source| source.text.as_str())
     }
 
     /// The rest of the line at a place.
@@ -166,9 +166,9 @@ impl Sources {
     }
 
     fn line(&self, mark: Mark) -> Option<&str> {
-        let text = self.0.get(mark.file as usize)?.text.as_str();
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        text.lines().nth(mark.line.checked_sub(1)? as usize)
+        let source = self.0.get(mark.file as usize)?;
+        let start = *source.lines.get(mark.line.checked_sub(1)? as usize)?;
+        source.text.get(start..)?.lines().next()
     }
 
     /// A place for people.
@@ -210,6 +210,7 @@ impl Problem {
 pub(crate) struct Problems {
     found: Vec<Problem>,
     errors: usize,
+    left_out: usize,
 }
 
 /// A step could not go on; the reasons are among the problems.
@@ -269,10 +270,11 @@ impl Problems {
         if known.is_none() {
             self.found.push(Problem { severity, mark, path, message, hint: None, related: None });
         }
-        // Bounded work for hostile files: past the limit the newest overwrites the last.
-        if self.found.len() > MAX_PROBLEMS {
-            self.found.swap_remove(MAX_PROBLEMS - 1);
-            return &mut self.found[MAX_PROBLEMS - 1];
+        // Bounded work for hostile files: past the limit they are counted only.
+        if self.found.len() > MAX_PROBLEMS + 1 {
+            self.left_out += 1;
+            self.found.truncate(MAX_PROBLEMS + 1);
+            return &mut self.found[MAX_PROBLEMS];
         }
         &mut self.found[index]
     }
@@ -282,7 +284,7 @@ impl Problems {
         let mut found: Vec<&Problem> =
             self.found.iter().filter(|problem| problem.severity == severity).collect();
         found.sort_by_key(|problem| problem.mark);
-        found
+        let mut diagnostics: Vec<Diagnostic> = found
             .into_iter()
             .map(|problem| Diagnostic {
                 severity,
@@ -295,6 +297,22 @@ impl Problems {
                     Some(Related { place, message: message.clone() })
                 }),
             })
-            .collect()
+            .collect();
+        if severity == Severity::Error && self.left_out > 0 {
+            diagnostics.push(Diagnostic {
+                severity,
+                place: None,
+                path: String::new(),
+                message: format!("and {} more", self.left_out),
+                hint: None,
+                related: None,
+            });
+        }
+        diagnostics
+    }
+
+    /// Whether further problems would be left out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PROBLEMS
     }
 }

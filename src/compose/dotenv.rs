@@ -236,7 +236,8 @@ fn octal(text: &str) -> (String, usize) {
     let byte = (digits.len() == 3).then(|| u8::from_str_radix(&digits, 8).ok()).flatten();
     match byte {
         Some(byte) => (char::from(byte).to_string(), length),
-        None => (format!("\\0{digits}"), length),
+        // The zero is lost on the way, as in the reference.
+        None => (format!("\\{digits}"), length),
     }
 }
 

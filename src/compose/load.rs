@@ -95,9 +95,15 @@ impl<'a> Loader<'a> {
         let name = self.project_name(&files, &found)?;
         found.environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         self.environment.clone_from(&found.environment);
+        // With variables left alone, those without a value are left alone too.
+        let environment = if self.options.no_interpolate {
+            Environment::from([("COMPOSE_PROJECT_NAME".to_owned(), name.clone())])
+        } else {
+            found.environment.clone()
+        };
         let place = Place {
             directory: found.directory.clone(),
-            environment: found.environment.clone(),
+            environment: environment.clone(),
             chain: Vec::new(),
         };
         let base = (!self.options.no_path_resolution).then(|| found.directory.clone());
@@ -116,7 +122,7 @@ impl<'a> Loader<'a> {
         if !self.options.no_normalize {
             let mark = root.get("name").map_or(root.mark, |node| node.mark);
             root.set("name", Node::text(name.as_str(), mark));
-            normalise::normalise(&mut root, &found.environment);
+            normalise::normalise(&mut root, &environment);
         }
         Ok(Model { root, written, name, found })
     }
@@ -165,8 +171,9 @@ impl<'a> Loader<'a> {
         }
         let documents = files.iter().flat_map(|file| &file.documents);
         let named = documents.filter_map(|document| document.root.get("name"));
-        if let Some(node) = named.filter(|node| !node.is_null()).last() {
-            let mut node = node.with(Value::Text(node.scalar_text().unwrap_or_default()));
+        let mut named = named.filter_map(|node| Some((node, node.scalar_text()?)));
+        if let Some((node, name)) = named.rfind(|(_, name)| !name.is_empty()) {
+            let mut node = node.with(Value::Text(name));
             if !self.options.no_interpolate {
                 interpolate(&mut node, &found.environment, &mut self.told, &mut self.problems);
                 self.problems.check()?;

@@ -5,6 +5,7 @@ use super::decode::decode;
 use super::diagnostic::{Diagnostic, Errors, Failed};
 use super::load::Loader;
 use super::options::{FileArg, LoadOptions};
+use super::support::{Verdict, verdicts};
 use crate::model::Project;
 
 /// A project, loaded and checked.
@@ -16,6 +17,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// What would mean something else here than it says: `up` must not go on with any of these.
     pub refusals: Vec<Diagnostic>,
+    /// What orca does with each attribute that the files use.
+    pub verdicts: Vec<Verdict>,
     /// The same as a document.
     pub config: Config,
 }
@@ -54,5 +57,6 @@ fn run(loader: &mut Loader<'_>) -> Result<Loaded, Failed> {
         ..Project::default()
     };
     let (project, refusals) = decode(&config.root, base, loader)?;
-    Ok(Loaded { project, warnings: Vec::new(), refusals, config })
+    let verdicts = verdicts(&config.written, &loader.sources);
+    Ok(Loaded { project, warnings: Vec::new(), refusals, verdicts, config })
 }

@@ -30,7 +30,7 @@ enum Rule {
     Logging,
     /// The later one, unless null.
     Ulimit,
-    /// By subnet.
+    /// By subnet, as the reference does it: a pool that no later file names is lost.
     Pools,
 }
 
@@ -166,16 +166,24 @@ impl Merge<'_> {
             return self.usual(base, over, path);
         }
         let shell = base.with(Value::Null);
-        let Value::List(mut pools) = base.value else { return shell };
+        let Value::List(known) = base.value else { return shell };
         let Value::List(over) = over.value else { return shell };
-        for pool in over {
-            let same = pools.iter().position(|known| known.get("subnet") == pool.get("subnet"));
-            match same {
-                Some(index) => {
-                    let known = std::mem::take(&mut pools[index]);
-                    pools[index] = self.usual(known, pool, path);
+        let place = |pools: &[Node], pool: &Node| {
+            pools.iter().position(|known| known.get("subnet") == pool.get("subnet"))
+        };
+        let mut pools: Vec<Node> = Vec::new();
+        for base in known {
+            let mut base = base;
+            for pool in &over {
+                if pool.get("subnet") != base.get("subnet") && place(&pools, pool).is_none() {
+                    pools.push(pool.clone());
+                    continue;
                 }
-                None => pools.push(pool),
+                base = self.usual(base, pool.clone(), path);
+                match place(&pools, &base) {
+                    Some(index) => pools[index] = base.clone(),
+                    None => pools.push(base.clone()),
+                }
             }
         }
         Node { value: Value::List(pools), ..shell }

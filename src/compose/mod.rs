@@ -19,6 +19,7 @@ mod load;
 mod loaded;
 mod merge;
 mod normalise;
+mod numbers;
 mod options;
 mod paths;
 mod reset;
@@ -26,6 +27,7 @@ mod rules;
 mod schema;
 mod select;
 mod suggest;
+mod support;
 mod template;
 mod tree;
 mod unique;
@@ -35,6 +37,7 @@ pub use config::{Config, config};
 pub use diagnostic::{Diagnostic, Errors, Place, Related, Severity};
 pub use loaded::{Loaded, load};
 pub use options::{FileArg, LoadOptions};
+pub use support::{Support, Verdict, json_schema, support_page};
 pub use template::Variable;
 
 #[cfg(test)]

@@ -37,6 +37,18 @@ fn check_service(service: &Node, path: &Path<'_>, problems: &mut Problems) {
             problems.error(address.mark, &ports.item(index).key("host_ip"), message);
         }
     }
+    for list in ["ports", "volumes"] {
+        let path = path.key(list);
+        for (index, item) in items(service, list).enumerate() {
+            let target = item.get("target").map(|node| &node.value);
+            // With variables left alone an item may still be text.
+            let is_long = item.as_map().is_some();
+            if is_long && matches!(target, None | Some(Value::Int(0))) {
+                let message = "the target in the container is missing";
+                problems.error(item.mark, &path.item(index), message);
+            }
+        }
+    }
     let gpus = path.key("gpus");
     for (index, request) in items(service, "gpus").enumerate() {
         device_request(request, &gpus.item(index), problems);

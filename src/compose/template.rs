@@ -178,16 +178,23 @@ fn braced(text: &str) -> (Part<'_>, &str) {
         return (Part::Reference(Reference { name, operation: None }), rest);
     }
     let Some((operator, length)) = operator(tail) else { return (Part::Invalid, "") };
-    let line_end = text.find('\n').unwrap_or(text.len());
-    let Some(last) = text[..line_end].rfind('}').filter(|last| *last >= 2 + end + length) else {
+    let Some(close) = closing(text).or_else(|| last_brace(text)) else {
         return (Part::Invalid, "");
     };
-    let close = closing(&text[..=last]).unwrap_or(last);
+    if close < 2 + end + length {
+        return (Part::Invalid, "");
+    }
     let word = &text[2 + end + length..close];
     (Part::Reference(Reference { name, operation: Some((operator, word)) }), &text[close + 1..])
 }
 
-/// Where the first brace is closed again. The character after an opening brace does not count.
+/// The last closing brace of the line.
+fn last_brace(text: &str) -> Option<usize> {
+    text.lines().next()?.rfind('}')
+}
+
+/// Where the first brace is closed again, on the same line. The character after an opening brace
+/// does not count.
 fn closing(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut open, mut at) = (0, 0);
@@ -202,7 +209,11 @@ fn closing(text: &str) -> Option<usize> {
             b'{' => {
                 open += 1;
                 at += 1;
+                if bytes.get(at) == Some(&b'\n') {
+                    return None;
+                }
             }
+            b'\n' => return None,
             _ => {}
         }
         at += 1;

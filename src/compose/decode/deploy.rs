@@ -50,10 +50,14 @@ impl Decode<'_> {
                         "none" => Some(RestartCondition::Never),
                         "on-failure" => Some(RestartCondition::OnFailure),
                         "any" => Some(RestartCondition::Any),
+                        // Words of `restart` that docker compose takes here too.
+                        "no" => Some(RestartCondition::Never),
+                        "always" | "unless-stopped" => Some(RestartCondition::Any),
                         _ => None,
                     }
                 });
             policy.condition = condition.unwrap_or_default();
+            policy.even_if_stopped = node.text_of("condition") == Some("always");
             policy.delay = duration(node, "delay");
             policy.window = duration(node, "window").filter(|window| !window.is_zero());
             policy.max_attempts = unsigned(node, "max_attempts")

@@ -55,6 +55,11 @@ pub(super) fn size(node: &Node, name: &str) -> Option<u64> {
     u64::try_from(bytes(node, name)?).ok()
 }
 
+/// Bytes that are more than zero.
+pub(super) fn positive_bytes(node: &Node, name: &str) -> Option<u64> {
+    size(node, name).filter(|bytes| *bytes > 0)
+}
+
 /// A span of time.
 pub(super) fn duration(node: &Node, name: &str) -> Option<Duration> {
     parse_duration(node.text_of(name)?).ok()

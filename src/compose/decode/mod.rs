@@ -15,8 +15,9 @@ mod top;
 
 use super::diagnostic::{Diagnostic, Failed, Problem, Problems, Severity};
 use super::load::{Loader, members};
+use super::support::refuse_and_warn;
 use super::tree::{Mark, Node, Path};
-use crate::model::Project;
+use crate::model::{Attachment, Network, NetworkMode, Project, Service};
 
 /// The project of a finished document, and what must not go on to run.
 pub(crate) fn decode(
@@ -29,11 +30,22 @@ pub(crate) fn decode(
     decode.top(&mut project);
     let services = Path::ROOT.key("services");
     for (name, service) in members(root, "services") {
-        let decoded = decode.service(service, &services.key(name));
+        let mut decoded = decode.service(service, &services.key(name));
+        if decoded.network_mode == NetworkMode::Networks && decoded.networks.is_empty() {
+            join_default(&mut decoded, &mut project);
+        }
         project.services.insert(name.clone(), decoded);
     }
+    refuse_and_warn(root, &mut refused, &mut loader.problems);
     loader.problems.check()?;
     Ok((project, refused.diagnostics(Severity::Error, &loader.sources)))
+}
+
+/// `network_mode: bridge` is the engine's own bridge; here it is the project's default network.
+fn join_default(service: &mut Service, project: &mut Project) {
+    let default = || Network { name: format!("{}_default", project.name), ..Network::default() };
+    project.networks.entry("default".to_owned()).or_insert_with(default);
+    service.networks.insert("default".to_owned(), Attachment::default());
 }
 
 /// What decoding carries along.

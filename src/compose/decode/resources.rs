@@ -1,8 +1,7 @@
 //! Limits of a service's containers.
 
 use super::Decode;
-use super::fields::{bytes, flag, float, int, items, text, unsigned};
-use super::service::positive_bytes;
+use super::fields::{bytes, flag, float, int, items, positive_bytes, text, unsigned};
 use crate::compose::tree::{Node, Path};
 use crate::model::{BlockResources, Resources};
 

@@ -2,8 +2,7 @@
 
 use super::Decode;
 use super::fields::{
-    bytes, duration, flag, int, items, optional_texts, pairs, size, text, texts, unsigned,
-    variables,
+    duration, flag, int, items, optional_texts, pairs, size, text, texts, unsigned, variables,
 };
 use crate::compose::load::members;
 use crate::compose::tree::{Mark, Node, Path, Value};
@@ -68,8 +67,17 @@ impl Decode<'_> {
         service.resources = self.resources(node, path);
         self.deploy(node, path, &mut service);
         self.orca(node, path, &mut service);
-        self.unsupported(node, path);
+        self.image_is_given(node, path);
         service
+    }
+
+    /// orca does not build.
+    fn image_is_given(&mut self, node: &Node, path: &Path<'_>) {
+        if node.get("image").is_none() && node.get("provider").is_none() {
+            let at = node.get("build").unwrap_or(node);
+            self.refuse(at.key, path, "orca does not build images: give the service an image")
+                .hint("build it elsewhere and load it with `orca image load`");
+        }
     }
 
     fn pull_policy(&mut self, node: &Node, path: &Path<'_>) -> PullPolicy {
@@ -226,7 +234,12 @@ impl Decode<'_> {
                 _ => Err("TCP takes a port, such as 5432"),
             },
             ["CMD"] => Err("CMD takes a program and its arguments"),
-            ["CMD-SHELL", ..] => Err("CMD-SHELL takes one line"),
+            ["CMD-SHELL", line, ..] => {
+                let message = "CMD-SHELL takes one line; the words after the first do nothing";
+                self.warn(node.mark, path, message);
+                Ok(Probe::Shell(line.to_owned()))
+            }
+            ["CMD-SHELL"] => Err("CMD-SHELL takes a line"),
             _ => Err("must begin with CMD, CMD-SHELL, HTTP, TCP or NONE"),
         };
         match probe {
@@ -297,9 +310,4 @@ fn dependencies(node: &Node) -> std::collections::BTreeMap<String, Dependency> {
             (name.clone(), dependency)
         })
         .collect()
-}
-
-/// Kept near the other readers of sizes.
-pub(super) fn positive_bytes(node: &Node, name: &str) -> Option<u64> {
-    bytes(node, name).filter(|bytes| *bytes > 0).map(i64::unsigned_abs)
 }

@@ -154,14 +154,7 @@ impl Decode<'_> {
     }
 
     fn file_source(&mut self, node: &Node, path: &Path<'_>) -> Option<FileSource> {
-        for name in ["driver", "template_driver"] {
-            if let Some(member) = node.get(name) {
-                self.refuse(member.mark, &path.key(name), format!("orca has no {name}"));
-            }
-        }
         if flag(node, "external") {
-            let message = "things kept by orca are planned; give a file or a variable";
-            self.refuse(node.mark, &path.key("external"), message);
             return Some(FileSource::External(text(node, "name").unwrap_or_default()));
         }
         if let Some(file) = node.text_of("file") {
@@ -178,17 +171,5 @@ impl Decode<'_> {
         }
         let content = node.text_of("content").unwrap_or_default();
         Some(FileSource::Content(content.as_bytes().to_vec()))
-    }
-}
-
-impl Decode<'_> {
-    /// Attributes of a service that orca does not do.
-    pub(super) fn unsupported(&mut self, node: &Node, path: &Path<'_>) {
-        if node.get("image").is_none() {
-            let message = "orca does not build images: give the service an image";
-            let at = node.get("build").unwrap_or(node);
-            self.refuse(at.key, path, message)
-                .hint("build it elsewhere and load it with `orca image load`");
-        }
     }
 }

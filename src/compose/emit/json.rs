@@ -76,12 +76,19 @@ fn quoted(string: &str, text: &mut String) {
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(c)));
+                text.extend(escape(c));
             }
             c => text.push(c),
         }
     }
     text.push('"');
+}
+
+/// Four digits after `\u`.
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let code = u32::from(c);
+    let digit = move |shift: u32| char::from_digit((code >> shift) & 0xf, 16).unwrap_or('0');
+    ['\\', 'u', digit(12), digit(8), digit(4), digit(0)].into_iter()
 }
 
 /// Without an exponent from 1e-6 to 1e21.

@@ -36,9 +36,9 @@ pub(crate) enum Out {
     /// Text.
     Text(String),
     /// A list.
-    List(Vec<Out>),
+    List(Vec<Self>),
     /// A mapping.
-    Map(Vec<(String, Out)>),
+    Map(Vec<(String, Self)>),
 }
 
 /// A finished project.

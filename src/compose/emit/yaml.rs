@@ -162,11 +162,7 @@ fn is_sexagesimal(string: &str) -> bool {
     let rest: Vec<&str> = parts.collect();
     let Some((last, middle)) = rest.split_last() else { return false };
     let (last, fraction) = last.split_once('.').map_or((*last, ""), |(last, rest)| (last, rest));
-    let minute = |text: &str| match text.as_bytes() {
-        [b'0'..=b'9'] => true,
-        [b'0'..=b'5', b'0'..=b'9'] => true,
-        _ => false,
-    };
+    let minute = |text: &str| matches!(text.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
     middle.iter().all(|part| minute(part)) && minute(last) && digits(fraction)
 }
 
@@ -297,12 +293,23 @@ fn double(string: &str, text: &mut String) {
             '\u{2028}' => text.push_str("\\L"),
             '\u{2029}' => text.push_str("\\P"),
             c if is_printable(c) => text.push(c),
-            c if u32::from(c) <= 0xff => text.push_str(&format!("\\x{:02X}", u32::from(c))),
-            c if u32::from(c) <= 0xffff => text.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => text.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c => escape(c, text),
         }
     }
     text.push('"');
+}
+
+/// `\x1F`, `\uFEFF` or `\U0010FFFF`.
+fn escape(c: char, text: &mut String) {
+    let code = u32::from(c);
+    let (letter, digits) = match code {
+        0..=0xff => ('x', 2),
+        0x100..=0xffff => ('u', 4),
+        _ => ('U', 8),
+    };
+    text.push('\\');
+    text.push(letter);
+    text.push_str(&format_args!("{code:0digits$X}").to_string());
 }
 
 /// The order of keys: letters after other signs, numbers by their value.

@@ -139,6 +139,10 @@ impl Check<'_> {
 
     fn unknown(&mut self, key: &str, member: &Node, path: &Path<'_>, known: &[&str]) {
         let message = format!("unknown attribute {key:?}");
+        if self.problems.is_full() {
+            self.problems.error(member.key, path, message);
+            return;
+        }
         let problem = self.problems.error(member.key, path, message);
         if let Some(name) = suggest(key, known) {
             problem.hint(format!("did you mean `{name}`?"));
@@ -188,6 +192,9 @@ impl Check<'_> {
                     };
                     self.error(node, path, message);
                 }
+            }
+            Value::Float(number) if number.fract() != 0.0 => {
+                self.error(node, path, format!("must be a whole number, not {number}"));
             }
             Value::Float(_) | Value::Text(_) => {}
             _ => self.wrong(node, path, "a whole number"),

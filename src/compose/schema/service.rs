@@ -21,7 +21,7 @@ pub(crate) static SERVICE: Object = object(&[
     field("cgroup_parent", Shape::Text),
     field("cgroup", Shape::Choice(&["host", "private"])),
     field("cpu_count", Shape::Int(NATURAL)),
-    field("cpu_percent", Shape::Float),
+    field("cpu_percent", Shape::Int(range(0, 100))),
     field("cpu_period", Shape::Int(ANY)),
     field("cpu_quota", Shape::Int(ANY)),
     field("cpu_rt_period", Shape::Int(ANY)),
@@ -120,7 +120,7 @@ fn pull_policy(text: &str) -> Option<&'static str> {
         ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
     let fits = known.iter().any(|word| text.contains(word))
         || text.find("every_").is_some_and(|at| {
-            let rest = text[at + 6..].as_bytes();
+            let rest = &text.as_bytes()[at + 6..];
             let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
             digits > 0 && rest.get(digits).is_some_and(|unit| b"wdhms".contains(unit))
         });

@@ -104,6 +104,9 @@ fn network_modes_have_their_meaning() {
     assert_eq!(service("network_mode: host").network_mode, NetworkMode::Host);
     assert_eq!(service("network_mode: none").network_mode, NetworkMode::None);
     assert_eq!(service("").networks.keys().collect::<Vec<_>>(), ["default"]);
+    let bridge = loaded("services: { a: { image: i, network_mode: bridge } }").project;
+    assert_eq!(bridge.services["a"].networks.keys().collect::<Vec<_>>(), ["default"]);
+    assert_eq!(bridge.networks["default"].name, "test_default");
     check_error("services: { a: { image: i, network_mode: hst } }", "invalid network_mode \"hst\"");
 }
 

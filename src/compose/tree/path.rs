@@ -5,7 +5,7 @@ use std::fmt;
 /// A place inside a document, as a chain that lives on the stack of whoever walks the tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
+    parent: Option<&'a Self>,
     step: Step<'a>,
     depth: usize,
 }

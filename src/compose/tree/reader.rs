@@ -40,7 +40,7 @@ pub(crate) fn parse(file: u32, text: &str, problems: &mut Problems) -> Vec<Docum
         let mut builder = Builder { arena: &arena, left: MAX_NODES, resets: Vec::new(), problems };
         match builder.build(root, &Path::ROOT, 0) {
             Ok(node) => {
-                documents.push(Document { root: node.unwrap_or_default(), resets: builder.resets })
+                documents.push(Document { root: node.unwrap_or_default(), resets: builder.resets });
             }
             Err(TooBig) => return Vec::new(),
         }
@@ -286,7 +286,8 @@ impl Builder<'_> {
                 self.problems.error(mark, path, message).related(first, "first defined here");
                 continue;
             }
-            if name == "<<" && plain && arena.nodes[*key].tag.is_none() {
+            let tag = arena.nodes[*key].tag.as_deref();
+            if name == "<<" && ((plain && tag.is_none()) || tag == Some("!!merge")) {
                 merged.push(*value);
                 continue;
             }

@@ -73,6 +73,9 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, String> {
 fn host_address(text: &str) -> Result<String, String> {
     let address = match text.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').unwrap_or(text),
+        None if text.contains(':') => {
+            return Err(format!("an IPv6 address goes into brackets, as in \"[{text}]:8080:80\""));
+        }
         None => text,
     };
     if address.is_empty() || address.parse::<IpAddr>().is_ok() {

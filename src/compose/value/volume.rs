@@ -15,6 +15,8 @@ pub(crate) struct ShortVolume {
     pub(crate) propagation: Option<String>,
     /// `z` or `Z`.
     pub(crate) selinux: Option<String>,
+    /// At most two characters: docker compose takes a path of its own for these.
+    pub(crate) is_short: bool,
 }
 
 impl ShortVolume {
@@ -33,8 +35,8 @@ pub(crate) fn parse_volume(text: &str) -> Result<ShortVolume, String> {
     }
     let mut volume = ShortVolume::default();
     if text.len() <= 2 {
-        text.clone_into(&mut volume.target);
-        volume.target = clean_path(&volume.target);
+        volume.target = clean_path(text);
+        volume.is_short = true;
         return Ok(volume);
     }
     let parts = split(text);
