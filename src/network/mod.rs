@@ -42,6 +42,7 @@ use crate::model::{Instance, NetworkTable, Sandbox, TaskId};
 use connections::Which;
 use names::Names;
 use state::State;
+use surroundings::Surroundings;
 use watch::Watched;
 
 /// The network of one instance. Clones share it. All work runs on blocking threads of tokio, in the
@@ -58,6 +59,7 @@ struct Shared {
     state: Mutex<State>,
     watched: Arc<Watched>,
     watcher: JoinHandle<()>,
+    surroundings: Surroundings,
 }
 
 impl Drop for Shared {
@@ -79,8 +81,10 @@ impl Networks {
         let state = blocking(move || State::open(own_names, run)).await?;
         let watched = Arc::clone(state.watched());
         let watcher = watch::start(&watched)?;
+        let surroundings = Surroundings::open().map_err(NetworkError::kernel("ask for routes"))?;
         let state = Mutex::new(state);
-        Ok(Self { shared: Arc::new(Shared { names, sandboxes, state, watched, watcher }) })
+        let shared = Shared { names, sandboxes, state, watched, watcher, surroundings };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Puts `table` in force as a whole: makes, corrects and removes bridges, and changes the rules in
@@ -148,7 +152,7 @@ impl Networks {
     /// # Errors
     /// If the kernel does not tell its links or routes.
     pub async fn on_link(&self) -> Result<Vec<IpNet>, NetworkError> {
-        self.with_state(|state| state.on_link()).await
+        self.shared.surroundings.on_link(&self.shared.names).await
     }
 
     /// Makes the kernel forget the connections that lead to `address`, TCP, UDP and others: a backend

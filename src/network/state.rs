@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 
 use super::bridge::{self, Network};
 use super::connections::{self, Which};
@@ -12,7 +11,7 @@ use super::names::Names;
 use super::netlink::{Batch, Connection};
 use super::rules::{self, Family, Kind, RuleSet, listing};
 use super::watch::Watched;
-use super::{NetworkError, forwarding, kernel, link, neighbours, surroundings};
+use super::{NetworkError, forwarding, kernel, link, neighbours};
 use crate::model::{NetworkTable, Protocol};
 
 /// The ways to the kernel and what was last put in force over them.
@@ -186,10 +185,6 @@ impl State {
             port.protocol == Protocol::Udp && !known.is_some_and(|known| known.contains_key(port))
         });
         ports.map(|port| Which::Untranslated(port.protocol, port.port)).collect()
-    }
-
-    pub(super) fn on_link(&self) -> Result<Vec<IpNet>, NetworkError> {
-        surroundings::on_link(&self.route, &self.names)
     }
 
     pub(super) fn forget_connections(&self, which: &[Which]) -> Result<(), NetworkError> {

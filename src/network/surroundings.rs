@@ -1,39 +1,114 @@
 //! Which addresses the host uses itself, so that no network takes them.
 
 use std::fs;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
+use rtnetlink::RouteMessageBuilder;
+use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
+};
+use tokio::task::JoinHandle;
 
+use super::NetworkError;
 use super::names::Names;
-use super::netlink::Connection;
-use super::{NetworkError, link, route};
 
 /// The name servers of the host, and those behind a local stub.
 const RESOLVER_FILES: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 /// A file longer than this is no resolver configuration.
 const FILE_LIMIT: usize = 64 * 1024;
 
-/// The subnets that are directly connected to the host, but for the instance's own, and the host's
-/// name servers. Routes through a gateway do not count: a VPN's `0.0.0.0/1` would take everything.
-pub(super) fn on_link(connection: &Connection, names: &Names) -> Result<Vec<IpNet>, NetworkError> {
-    let links = link::links(connection).map_err(NetworkError::kernel("list the network links"))?;
-    let routes =
-        route::list(connection).map_err(NetworkError::kernel("list the routes of the host"))?;
-    let prefix = names.bridge_prefix();
-    let own: Vec<u32> =
-        links.iter().filter(|link| link.name.starts_with(&prefix)).map(|link| link.index).collect();
-    let mut nets: Vec<IpNet> = routes
-        .iter()
-        .filter(|route| route.gateway.is_none() && route.to.prefix_len() > 0)
-        .filter(|route| !route.link.is_some_and(|link| own.contains(&link)))
-        .map(|route| route.to.trunc())
-        .filter(|net| !is_local_to_a_link(net.addr()))
-        .collect();
-    nets.extend(name_servers());
-    nets.sort_unstable();
-    nets.dedup();
-    Ok(nets)
+/// What the host's own networks are asked with. It stays in the network namespace it was opened in.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    handle: rtnetlink::Handle,
+    connection: JoinHandle<()>,
+}
+
+impl Drop for Surroundings {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Surroundings {
+    /// Opens a connection to the kernel.
+    ///
+    /// # Errors
+    /// If there is no netlink, or no file descriptor is left.
+    pub(super) fn open() -> io::Result<Self> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        Ok(Self { handle, connection: tokio::spawn(connection) })
+    }
+
+    /// The subnets that are directly connected to the host, but for the instance's own, and the host's
+    /// name servers. Routes through a gateway do not count: a VPN's `0.0.0.0/1` would take everything.
+    pub(super) async fn on_link(&self, names: &Names) -> Result<Vec<IpNet>, NetworkError> {
+        let own = self.own_links(names).await.map_err(refused("list the network links"))?;
+        let mut nets = Vec::new();
+        let v4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
+        let v6 = RouteMessageBuilder::<Ipv6Addr>::new().build();
+        for wanted in [v4, v6] {
+            let mut routes = self.handle.route().get(wanted).execute();
+            let doing = refused("list the routes of the host");
+            while let Some(route) = routes.try_next().await.map_err(&doing)? {
+                nets.extend(directly_connected(&route, &own));
+            }
+        }
+        nets.retain(|net| !is_local_to_a_link(net.addr()));
+        nets.extend(name_servers());
+        nets.sort_unstable();
+        nets.dedup();
+        Ok(nets)
+    }
+
+    /// The indices of the instance's own bridges.
+    async fn own_links(&self, names: &Names) -> Result<Vec<u32>, rtnetlink::Error> {
+        let prefix = names.bridge_prefix();
+        let mut own = Vec::new();
+        let mut links = self.handle.link().get().execute();
+        while let Some(link) = links.try_next().await? {
+            let is_own = |attribute: &LinkAttribute| {
+                matches!(attribute, LinkAttribute::IfName(name) if name.starts_with(&prefix))
+            };
+            if link.attributes.iter().any(is_own) {
+                own.push(link.header.index);
+            }
+        }
+        Ok(own)
+    }
+}
+
+/// The subnet of a route of the main table that leads straight to a link not among `own`.
+fn directly_connected(route: &RouteMessage, own: &[u32]) -> Option<IpNet> {
+    let header = &route.header;
+    if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
+        return None;
+    }
+    let mut to = None;
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_) => {
+                return None;
+            }
+            RouteAttribute::Oif(link) if own.contains(link) => return None,
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = Some(IpAddr::V4(*address)),
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
+                to = Some(IpAddr::V6(*address));
+            }
+            _ => {}
+        }
+    }
+    // Without a destination it is the default route.
+    let net = IpNet::new(to?, header.destination_prefix_length).ok()?;
+    (net.prefix_len() > 0).then(|| net.trunc())
+}
+
+fn refused(doing: &'static str) -> impl Fn(rtnetlink::Error) -> NetworkError {
+    move |error| NetworkError::kernel(doing)(io::Error::other(error))
 }
 
 fn name_servers() -> Vec<IpNet> {
