@@ -247,6 +247,11 @@ impl Store {
             blobs.insert(self.blob(&manifest));
         }
         let mut bytes = 0;
+        // Nobody pulls now: what lies here is what pulls that were given up have left.
+        for partial in entries(&self.path("partial"))? {
+            bytes += usage(&partial);
+            fs::remove_file(&partial).doing("remove", &partial)?;
+        }
         for blob in entries(&self.path("blobs/sha256"))? {
             if !blobs.contains(&blob) {
                 bytes += usage(&blob);

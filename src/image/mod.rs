@@ -19,6 +19,7 @@ mod limits;
 mod load;
 mod manage;
 mod reference;
+pub mod registry;
 mod roots;
 mod save;
 mod spool;

@@ -5,6 +5,7 @@
 //!   oci-layout, index.json   an OCI image layout: the references
 //!   blobs/sha256/<hex>       manifests, configurations and layers as they came
 //!   layers/<chain id>/fs     layers unpacked, made from the blobs
+//!   partial/<hex>            blobs of which only the beginning has come from a registry
 //!   staging/<n>/             what is being loaded; whoever makes it holds its lock
 //!   lock                     held while the index or what it points at changes
 //!   loading                  held by all who load, and alone by whoever removes blobs
@@ -88,7 +89,7 @@ impl Store {
     pub fn with_limits(root: &Path, limits: Limits) -> Result<Self> {
         let root = std::path::absolute(root).doing("find", root)?;
         let images = root.join("images");
-        for dir in ["blobs/sha256", "layers", "staging"] {
+        for dir in ["blobs/sha256", "layers", "partial", "staging"] {
             let dir = images.join(dir);
             fs::create_dir_all(&dir).doing("make", &dir)?;
         }

@@ -1,3 +1,4 @@
 //! Tests from outside: real programs, real files, the real kernel.
 
 mod image;
+mod registry;
