@@ -226,7 +226,7 @@ mod tests {
         );
         assert!(!format!("{logins:?}").contains("sec"));
         assert_eq!(Logins::read(&dir.path().join("none")).unwrap(), Logins::default());
-        fs::write(&path, "[]").unwrap();
+        fs::write(&path, "{").unwrap();
         assert!(Logins::read(&path).is_err());
     }
 

@@ -3,10 +3,10 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
-use std::os::unix::fs::MetadataExt as _;
 
 use super::session::Session;
 use super::settings::{Progress, Watcher};
@@ -86,6 +86,10 @@ fn claim(staging: &Staging, path: &Path, digest: &Digest) -> Result<Option<File>
     }
 }
 
+/// What a try has to bring so that failing is forgotten: a registry that drips must not hold us for
+/// ever.
+const PROGRESS: u64 = 32 << 10;
+
 /// Gets what is missing, again and again as long as more of it comes.
 fn fetch(
     session: &Session<'_>,
@@ -97,7 +101,7 @@ fn fetch(
     while spool.written() < wanted.size {
         let before = spool.written();
         let Err(trouble) = fetch_once(session, wanted, spool, watcher) else { continue };
-        if spool.written() > before {
+        if spool.written() - before >= PROGRESS {
             patience.encourage();
         }
         patience.wait(trouble, watcher)?;
