@@ -1,6 +1,7 @@
 //! Pulls from a registry that does what a test tells it to, mostly wrong.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -120,9 +121,9 @@ fn serve(stream: &TcpStream, script: &Script, seen: &Mutex<Vec<String>>) {
         let reply = script(&asked);
         let mut text = format!("HTTP/1.1 {} X\r\n", reply.status);
         let length = reply.announced.unwrap_or(reply.body.len());
-        text += &format!("content-length: {length}\r\n");
+        write!(text, "content-length: {length}\r\n").unwrap();
         for (name, value) in &reply.headers {
-            text += &format!("{name}: {value}\r\n");
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
         let mut output = stream;
         let body = if asked.method == "HEAD" { &[] } else { reply.body.as_slice() };
