@@ -19,7 +19,7 @@ use super::decode;
 use super::document::{self, Manifest, finished};
 use super::error::{Doing as _, ImageError, Result, bad};
 use super::limits::Limits;
-use super::staging::{Staging, check, remove_dir};
+use super::staging::{Staging, check, remove};
 use super::store::{Store, write_atomic};
 use super::unpack::{Applied, Applier, Halt, Merged, settle};
 use crate::model::Digest;
@@ -146,11 +146,11 @@ impl Store {
         for dir in self.layer_dirs()? {
             match read_info(&dir) {
                 Ok(info) => match info.boot {
-                    Some(made_in) if made_in != boot => remove_dir(&dir)?,
+                    Some(made_in) if made_in != boot => remove(&dir)?,
                     Some(_) => unsettled = true,
                     None => {}
                 },
-                Err(_) => remove_dir(&dir)?,
+                Err(_) => remove(&dir)?,
             }
         }
         if unsettled {
@@ -249,7 +249,7 @@ impl Staging {
         let _lock = store.lock()?;
         let place = store.layer(top);
         if !store.has_layer(top) {
-            remove_dir(&place)?;
+            remove(&place)?;
             fs::rename(&dir, &place).doing("keep", &place)?;
         }
         Ok(())

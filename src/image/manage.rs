@@ -11,7 +11,7 @@ use super::document::{Descriptor, Index, Manifest};
 use super::error::{Doing as _, ImageError, Result};
 use super::index;
 use super::reference::Reference;
-use super::staging::remove_dir;
+use super::staging::remove;
 use super::store::{Image, Store, try_hold, unique};
 use crate::model::{ContainerId, Digest};
 
@@ -162,7 +162,7 @@ impl Store {
     }
 
     fn prune_where(&self, may_go: impl Fn(&Image) -> bool) -> Result<Pruned> {
-        let Some(_alone) = self.alone()? else { return Err(ImageError::Busy) };
+        let Some(alone) = self.alone()? else { return Err(ImageError::Busy) };
         let mut pruned = Pruned::default();
         {
             let _lock = self.lock()?;
@@ -180,7 +180,9 @@ impl Store {
                 |image: Image| Removed { untagged: image.references, deleted: Some(image.id) };
             pruned.images = going.into_iter().map(removed).collect();
         }
-        pruned.bytes = self.sweep_unreferenced()?;
+        let gone = self.set_aside()?;
+        drop(alone);
+        pruned.bytes = remove_all(&gone)?;
         Ok(pruned)
     }
 
@@ -225,15 +227,16 @@ impl Store {
     }
 
     /// Removes blobs and layers of no image, unless somebody loads just now.
-    fn collect(&self) -> Result<u64> {
-        match self.alone()? {
-            Some(_alone) => self.sweep_unreferenced(),
-            None => Ok(0),
-        }
+    fn collect(&self) -> Result<()> {
+        let Some(alone) = self.alone()? else { return Ok(()) };
+        let gone = self.set_aside()?;
+        drop(alone);
+        remove_all(&gone).map(drop)
     }
 
-    /// The caller is alone.
-    fn sweep_unreferenced(&self) -> Result<u64> {
+    /// Takes blobs and layers of no image out of their places. The caller is alone, and removes them
+    /// once it is not any more: that may take long.
+    fn set_aside(&self) -> Result<Vec<PathBuf>> {
         let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
         let _lock = self.lock()?;
         for descriptor in &self.index()?.manifests {
@@ -246,33 +249,33 @@ impl Store {
             }
             blobs.insert(self.blob(&manifest));
         }
-        let mut bytes = 0;
+        let mut going = Vec::new();
         // Nobody pulls now: what lies here is what pulls that were given up have left.
-        for partial in entries(&self.path("partial"))? {
-            bytes += usage(&partial);
-            fs::remove_file(&partial).doing("remove", &partial)?;
+        going.extend(entries(&self.path("partial"))?);
+        let unused = |known: &BTreeSet<PathBuf>, found: Vec<PathBuf>| {
+            found.into_iter().filter(|path| !known.contains(path)).collect::<Vec<_>>()
+        };
+        going.extend(unused(&blobs, entries(&self.path("blobs/sha256"))?));
+        going.extend(unused(&layers, self.layer_dirs()?));
+        let mut gone = Vec::new();
+        for path in going {
+            // What is left here by a crash is swept when the store is opened next.
+            let aside = self.path("staging").join(unique());
+            fs::rename(&path, &aside).doing("remove", &path)?;
+            gone.push(aside);
         }
-        for blob in entries(&self.path("blobs/sha256"))? {
-            if !blobs.contains(&blob) {
-                bytes += usage(&blob);
-                fs::remove_file(&blob).doing("remove", &blob)?;
-            }
-        }
-        for layer in self.layer_dirs()? {
-            if !layers.contains(&layer) {
-                bytes += usage(&layer);
-                self.discard(&layer)?;
-            }
-        }
-        Ok(bytes)
+        Ok(gone)
     }
+}
 
-    /// Removes a directory so that it is never seen half gone.
-    pub(super) fn discard(&self, dir: &Path) -> Result<()> {
-        let gone = self.path("staging").join(unique());
-        fs::rename(dir, &gone).doing("remove", dir)?;
-        remove_dir(&gone)
+/// Removes files and directories. Gives the bytes they took.
+fn remove_all(paths: &[PathBuf]) -> Result<u64> {
+    let mut bytes = 0;
+    for path in paths {
+        bytes += usage(path);
+        remove(path)?;
     }
+    Ok(bytes)
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>> {

@@ -184,8 +184,14 @@ impl Applier {
         if self.applied.size > self.limits.bytes {
             return Err(bad(format!("the layer is larger than {} bytes", self.limits.bytes)));
         }
-        let dir = self.clear(parent, name)?;
-        let file = File::from(make_file(&dir, name)?);
+        // Mostly nothing is there yet.
+        let made = match make_file(&self.place.dir(parent)?.dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                make_file(&self.clear(parent, name)?, name)
+            }
+            done => done,
+        };
+        let file = File::from(made?);
         self.fill(entry, &file, data)?;
         set(file.as_fd(), entry)?;
         Ok(fs::futimens(&file, &times(entry.mtime))?)

@@ -336,6 +336,10 @@ fn hard_links_to_lower_layers_bring_the_file_up() {
         (b.ino(), 0o4711, 1000, 1_234_567_890)
     );
 
+    // The directory that had to be made for it is as it was, too.
+    let dir = fs::metadata(layer.join("d")).unwrap();
+    assert_eq!((dir.uid(), dir.mtime()), (1000, 1_234_567_890));
+
     stack.add(Archive::new().file("d/.wh.a", "")).unwrap();
     let error = stack.add(Archive::new().hard_link("c", "d/a")).unwrap_err();
     assert!(error.contains("not in the image"), "{error}");
