@@ -19,7 +19,7 @@ use super::store::{Image, Store, write_atomic};
 use crate::model::{Digest, ImageConfig};
 
 /// What is called `orca` in a stack.
-const NAME: &str = "orca/builtin:latest";
+pub(super) const NAME: &str = "orca/builtin:latest";
 
 /// Which program the image was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,15 @@ struct Made {
 impl Store {
     /// The short name of the built-in image: what a stack writes.
     pub const BUILTIN: &str = "orca";
+
+    /// Whether `reference` means the built-in image: its name, or the short one as long as no other
+    /// image is called so.
+    pub fn is_builtin(&self, reference: &str) -> bool {
+        let named = |text: &str| text.parse::<Reference>().ok();
+        let wanted = named(reference);
+        wanted == named(NAME)
+            || (wanted == named(Self::BUILTIN) && self.named(reference).is_ok_and(|i| i.is_none()))
+    }
 
     /// The built-in image, with the program `exe` (a static binary: orca itself) as `/bin/orca`. Made
     /// on first use, and again when the program has changed. Called `orca/builtin:latest`.

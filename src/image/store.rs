@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::FlockOperation;
 use serde::Serialize;
 
+use super::builtin;
 use super::config::{ConfigFile, HistoryEntry};
 use super::document::{self, Manifest, chain_ids};
 use super::error::{Doing as _, ImageError, Result};
@@ -122,6 +123,7 @@ impl Store {
         };
         match named {
             Some(image) => Ok(Some(image)),
+            None if self.is_builtin(reference) => self.named(builtin::NAME),
             None => self.by_id(reference),
         }
     }
@@ -162,8 +164,8 @@ impl Store {
         Ok(images.into_values().collect())
     }
 
-    /// Whether `named` is a name of an image here.
-    fn named(&self, reference: &str) -> Result<Option<Image>> {
+    /// The image that has this name.
+    pub(super) fn named(&self, reference: &str) -> Result<Option<Image>> {
         let wanted: Reference = reference.parse()?;
         let index = self.index()?;
         let found = index.manifests.iter().find(|descriptor| index::is_named(descriptor, &wanted));

@@ -98,6 +98,9 @@ fn the_built_in_image_follows_its_program() {
     let first = store.builtin(&exe).unwrap();
     assert_eq!(store.builtin(&exe).unwrap(), first);
     assert_eq!(store.resolve("orca/builtin").unwrap().as_ref(), Some(&first));
+    assert_eq!(store.resolve("orca").unwrap().as_ref(), Some(&first));
+    assert!(store.is_builtin("orca") && store.is_builtin("orca/builtin"));
+    assert!(!store.is_builtin("orca:1") && !store.is_builtin("nginx"));
     let bin = |image| store.layers(image).unwrap()[0].join("bin/orca");
     assert_eq!(fs::read_to_string(bin(&first.id)).unwrap(), "first");
     assert_eq!(fs::metadata(bin(&first.id)).unwrap().mode() & 0o7777, 0o755);
@@ -157,4 +160,27 @@ fn layers_of_an_earlier_boot_that_may_be_torn_are_made_again() {
     // Once they are on the disk for sure, they stay.
     again.settle_now().unwrap();
     assert!(fs::read_to_string(&info).unwrap().contains("\"boot\":null"));
+}
+
+#[test]
+fn a_full_disk_ends_a_load_and_harms_nothing() {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let dir = tempfile::tempdir().unwrap();
+    let size = |size: &str, more: MsFlags| {
+        mount(Some("tmpfs"), dir.path(), Some("tmpfs"), more, Some(size)).unwrap();
+    };
+    size("size=2m", MsFlags::empty());
+    let store = Store::open(dir.path()).unwrap();
+    store.import(small().as_slice(), "small", ImageConfig::default()).unwrap();
+    let large = Archive::new().bytes("large", &vec![1; 3 << 20]).end();
+    let error = store.import(large.as_slice(), "large", ImageConfig::default()).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("No space left"), "{error}: {source}");
+    let image = store.resolve("small").unwrap().unwrap();
+    assert!(store.layers(&image.id).unwrap()[0].join("etc/passwd").exists());
+    assert_eq!(fs::read_dir(dir.path().join("images/staging")).unwrap().count(), 0);
+
+    size("size=20m", MsFlags::MS_REMOUNT);
+    store.import(large.as_slice(), "large", ImageConfig::default()).unwrap();
+    umount2(dir.path(), MntFlags::MNT_DETACH).unwrap();
 }

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use http_body_util::{BodyExt as _, Either, Full};
@@ -41,6 +41,8 @@ pub(super) struct Asked<'a> {
     pub(super) headers: Vec<(HeaderName, String)>,
     /// Sent as it is; a stream is read to its end, which must come at the length given.
     pub(super) body: Sent<'a>,
+    /// Told, now and then, how many bytes of the body have gone; says whether to go on.
+    pub(super) report: Option<&'a dyn Fn(u64) -> bool>,
 }
 
 /// The body of a request.
@@ -71,6 +73,8 @@ pub(super) struct Received<'a> {
 }
 
 const REDIRECTIONS: usize = 5;
+/// How often the progress of an upload is told.
+const TICK: Duration = Duration::from_millis(200);
 
 impl Client {
     pub(super) fn new(timeouts: Timeouts) -> io::Result<Self> {
@@ -130,13 +134,21 @@ impl Client {
         let exchange = async {
             connection.ready().await.map_err(io::Error::other)?;
             let mut sending = pin!(connection.send_request(request));
+            let (mut last, mut since) = (0, Instant::now());
             // As long as the body goes on, so does the wait.
             loop {
-                let before = moved.load(Ordering::Relaxed);
-                match timeout(self.timeouts.idle, &mut sending).await {
-                    Ok(answer) => return answer.map_err(io::Error::other),
-                    Err(_) if moved.load(Ordering::Relaxed) > before => {}
-                    Err(_) => return Err(late(self.timeouts.idle)),
+                if let Ok(answer) = timeout(TICK.min(self.timeouts.idle), &mut sending).await {
+                    return answer.map_err(io::Error::other);
+                }
+                let now = moved.load(Ordering::Relaxed);
+                if now > last {
+                    (last, since) = (now, Instant::now());
+                }
+                if since.elapsed() > self.timeouts.idle {
+                    return Err(late(self.timeouts.idle));
+                }
+                if asked.report.is_some_and(|report| !report(now)) {
+                    return Err(io::Error::new(io::ErrorKind::Interrupted, "it was cancelled"));
                 }
             }
         };

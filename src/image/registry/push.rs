@@ -8,7 +8,7 @@ use super::auth::Shown;
 use super::http::Sent;
 use super::session::{Place, Session};
 use super::settings::{Progress, Registries, Watcher};
-use super::trouble::{Patience, Tried};
+use super::trouble::{Patience, Tried, cancelled};
 use crate::image::document::{Descriptor, Manifest, media};
 use crate::image::error::{ImageError, Result};
 use crate::image::reference::Reference;
@@ -130,6 +130,7 @@ impl Upload<'_> {
     }
 
     fn once(&self, digest: &Digest, size: u64) -> Tried<()> {
+        cancelled(self.watcher)?;
         if self.session.has_blob(digest)? {
             self.watcher.progress(Progress::Exists(digest.clone()));
             return Ok(());
@@ -148,7 +149,11 @@ impl Upload<'_> {
         }
         if let Some(to) = to {
             let input = self.store.layer_input(digest)?;
-            self.session.upload(to, digest, Sent::Stream(input, size))?;
+            let report = |done| {
+                self.watcher.progress(Progress::Moved { layer: digest.clone(), done });
+                !self.watcher.cancelled()
+            };
+            self.session.upload(to, digest, Sent::Stream(input, size), &report)?;
         }
         self.watcher.progress(Progress::Done(digest.clone()));
         Ok(())

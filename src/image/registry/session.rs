@@ -168,11 +168,18 @@ impl<'a> Session<'a> {
     }
 
     /// Sends a blob.
-    pub(super) fn upload(&self, to: Url, digest: &Digest, body: Sent<'_>) -> Tried<()> {
+    pub(super) fn upload(
+        &self,
+        to: Url,
+        digest: &Digest,
+        body: Sent<'_>,
+        report: &dyn Fn(u64) -> bool,
+    ) -> Tried<()> {
         let asked = Asked {
             method: Method::PUT,
             headers: vec![(CONTENT_TYPE, "application/octet-stream".to_owned())],
             body,
+            report: Some(report),
         };
         let answer = self.send(&to.with_query("digest", digest.as_str()), asked)?;
         self.ok(answer, "send", digest.as_str()).map(drop)
@@ -184,6 +191,7 @@ impl<'a> Session<'a> {
             method: Method::PUT,
             headers: vec![(CONTENT_TYPE, media_type.to_owned())],
             body: Sent::Bytes(bytes),
+            report: None,
         };
         self.ok(self.send(&self.manifest_url(tag), asked)?, "send", tag).map(drop)
     }
@@ -201,14 +209,14 @@ impl<'a> Session<'a> {
     fn send(&self, url: &Url, asked: Asked<'_>) -> Tried<Answer<'_>> {
         let Place { host, shown, .. } = self.place;
         let scope = self.place.scope();
-        let Asked { method, headers, body } = asked;
+        let Asked { method, headers, body, report } = asked;
         let known = shown.header(host, &scope);
         let again = match &body {
             Sent::Nothing => Some(Sent::Nothing),
             Sent::Bytes(bytes) => Some(Sent::Bytes(bytes)),
             Sent::Stream(..) => None,
         };
-        let answer = self.send_as(url, &method, &headers, body, known.as_ref())?;
+        let answer = self.send_as(url, (&method, &headers), body, report, known.as_ref())?;
         if answer.status != StatusCode::UNAUTHORIZED || url.host != *host {
             return Ok(answer);
         }
@@ -225,7 +233,7 @@ impl<'a> Session<'a> {
             let error = self.place.failed("send to", "the login ran out");
             return Err(Trouble::passing(error));
         };
-        let answer = self.send_as(url, &method, &headers, body, Some(&header))?;
+        let answer = self.send_as(url, (&method, &headers), body, report, Some(&header))?;
         match answer.status {
             StatusCode::UNAUTHORIZED => Err(self.place.unauthorized()),
             _ => Ok(answer),
@@ -235,9 +243,9 @@ impl<'a> Session<'a> {
     fn send_as(
         &self,
         url: &Url,
-        method: &Method,
-        headers: &[(HeaderName, String)],
+        (method, headers): (&Method, &[(HeaderName, String)]),
         body: Sent<'_>,
+        report: Option<&dyn Fn(u64) -> bool>,
         shown: Option<&String>,
     ) -> Tried<Answer<'_>> {
         let mut headers = headers.to_vec();
@@ -245,7 +253,7 @@ impl<'a> Session<'a> {
         if url.host == self.place.host {
             headers.extend(shown.map(|shown| (AUTHORIZATION, shown.clone())));
         }
-        let asked = Asked { method: method.clone(), headers, body };
+        let asked = Asked { method: method.clone(), headers, body, report };
         self.client.send(url, asked).map_err(|error| self.broken("reach", error))
     }
 
