@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
 use super::config::ConfigFile;
+use super::disk::write_atomic;
 use super::document::{self, Descriptor, Manifest, media};
 use super::error::{Doing as _, Result, bad};
 use super::import::now;
 use super::index;
 use super::layers::unpack;
 use super::reference::Reference;
-use super::store::{Image, Store, write_atomic};
+use super::store::{Image, Store};
 use crate::model::{Digest, ImageConfig};
 
 /// What is called `orca` in a stack.

@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
+use super::disk::{locked, write_atomic};
 use super::document::{self, Descriptor, IMAGE_NAME, Index, REF_NAME, media};
 use super::error::{Doing as _, Result};
 use super::reference::Reference;
-use super::store::{Store, locked, write_atomic};
+use super::store::Store;
 use crate::model::Digest;
 
 /// Where an entry says which digest its name has in the registry it came from.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::config::ConfigFile;
+use super::disk::locked;
 use super::document::{self, Descriptor, Manifest, chain_ids, check_platform, media};
 use super::error::{Result, bad};
 use super::index::{self, SOURCE};
@@ -13,7 +14,6 @@ use super::layers::{Unpacked, unpack};
 use super::reference::Reference;
 use super::spool::{Spool, Spooled};
 use super::staging::{Staging, check};
-use super::store::locked;
 use crate::model::Digest;
 
 /// An image that is to be kept.

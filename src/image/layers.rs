@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::decode;
+use super::disk::write_atomic;
 use super::document::{self, Manifest, finished};
 use super::error::{Doing as _, ImageError, Result, bad};
 use super::limits::Limits;
 use super::staging::{Staging, check, remove};
-use super::store::{Store, write_atomic};
+use super::store::Store;
 use super::unpack::{Applied, Applier, Halt, Merged, settle};
 use crate::model::Digest;
 use crate::sys::clock;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
+use super::disk::{hold, unique};
 use super::error::{Doing as _, ImageError, Result};
 use super::staging::remove;
-use super::store::{Store, hold, unique};
+use super::store::Store;
 use super::unpack::copy_attributes;
 use crate::model::{ContainerId, Digest, Rootfs};
 

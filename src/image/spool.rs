@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use sha2::{Digest as _, Sha256};
 
 use super::decode::Packing;
+use super::disk::locked;
 use super::document::{finished, media};
-use super::store::locked;
 use crate::model::Digest;
 
 /// Takes the bytes of a blob.

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FlockOperation;
 
+use super::disk::{hold, sync_dir, try_hold, unique};
 use super::document::digest_of;
 use super::error::{Doing as _, ImageError, Result};
 use super::spool::{Spool, Spooled};
-use super::store::{Store, hold, sync_dir, try_hold, unique};
+use super::store::Store;
 use crate::model::Digest;
 
 /// A directory of its own for one load. Dropped, it is removed with all that was not kept.

@@ -1,5 +1,6 @@
 //! The store from end to end, with archives made here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -183,4 +184,33 @@ fn a_full_disk_ends_a_load_and_harms_nothing() {
     size("size=20m", MsFlags::MS_REMOUNT);
     store.import(large.as_slice(), "large", ImageConfig::default()).unwrap();
     umount2(dir.path(), MntFlags::MNT_DETACH).unwrap();
+}
+
+#[test]
+fn a_damaged_image_is_named_and_can_be_removed() {
+    let (dir, store) = store();
+    for name in ["good", "bad", "worse"] {
+        let tar = Archive::new().file(name, name).end();
+        store.import(tar.as_slice(), name, ImageConfig::default()).unwrap();
+    }
+    let blob = |name: &str| {
+        let manifest = store.find(name).unwrap().manifest;
+        dir.path().join("images/blobs/sha256").join(manifest.hex())
+    };
+    let (bad, worse) = (blob("bad"), blob("worse"));
+    fs::write(bad, "{}").unwrap();
+    fs::remove_file(worse).unwrap();
+    // Another process has not read them before.
+    let store = Store::open(dir.path()).unwrap();
+    assert!(matches!(store.resolve("bad"), Err(ImageError::WrongDigest { .. })));
+    assert_eq!(store.list().unwrap().len(), 1);
+    store.prune(&BTreeSet::from([store.find("good").unwrap().id])).unwrap_err();
+    for name in ["bad", "worse"] {
+        assert_eq!(store.remove(name, false).unwrap().untagged.len(), 1);
+        assert_eq!(store.resolve(name).unwrap(), None);
+    }
+    store.prune(&BTreeSet::from([store.find("good").unwrap().id])).unwrap();
+    let image = store.find("good").unwrap();
+    assert!(store.layers(&image.id).unwrap()[0].join("good").exists());
+    assert_eq!(store.layer_dirs().unwrap().len(), 1);
 }

@@ -15,8 +15,8 @@ use super::http::{Asked, Client, Sent};
 use super::settings::{Registries, is_loopback};
 use super::trouble::{Tried, Trouble};
 use super::url::{Scheme, Url, encoded};
+use crate::image::disk::locked;
 use crate::image::error::ImageError;
-use crate::image::store::locked;
 
 /// What a registry asks for when it does not know us.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -180,7 +180,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
     let dir = path.parent().unwrap_or(Path::new("/"));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).doing("make", dir)?;
-    let draft = dir.join(format!(".config.json.{}", crate::image::store::unique()));
+    let draft = dir.join(format!(".config.json.{}", crate::image::disk::unique()));
     let write = || {
         let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
         io::Write::write_all(&mut file, bytes)?;

@@ -11,6 +11,7 @@ use super::session::{Fetched, Place, Session};
 use super::settings::{Progress, Registries, Watcher};
 use super::trouble::Patience;
 use crate::image::config::ConfigFile;
+use crate::image::disk::locked;
 use crate::image::document::{self, Descriptor, Index, Manifest, check_platform};
 use crate::image::error::{ImageError, Result, bad};
 use crate::image::index;
@@ -18,7 +19,7 @@ use crate::image::ingest::{Arrived, NewImage, Pool, with_pool};
 use crate::image::layout::{may_run, no_platform};
 use crate::image::reference::Reference;
 use crate::image::staging::Staging;
-use crate::image::store::{Image, Store, locked};
+use crate::image::store::{Image, Store};
 use crate::model::Digest;
 
 /// How many layers come at the same time.

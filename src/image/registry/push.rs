@@ -9,10 +9,11 @@ use super::http::Sent;
 use super::session::{Place, Session};
 use super::settings::{Progress, Registries, Watcher};
 use super::trouble::{Patience, Tried, cancelled};
+use crate::image::disk::locked;
 use crate::image::document::{Descriptor, Manifest, media};
 use crate::image::error::{ImageError, Result};
 use crate::image::reference::Reference;
-use crate::image::store::{Image, Store, locked};
+use crate::image::store::{Image, Store};
 use crate::model::Digest;
 
 /// How many layers go at the same time.

@@ -13,8 +13,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{Credentials, Progress, Registries, Silent, Timeouts, Watcher};
+use crate::image::disk::locked;
 use crate::image::document::{Platform, digest_of, media};
-use crate::image::store::{Image, Store, locked};
+use crate::image::store::{Image, Store};
 use crate::image::testing::{Archive, gzip, zstd};
 use crate::model::Digest;
 

@@ -35,7 +35,7 @@ impl Stack {
 
     fn apply(&mut self, bytes: &[u8], limits: Limits) -> Result<PathBuf, String> {
         for attempt in 0..2 {
-            let layer = self.dir.path().join(format!("layer{}", crate::image::store::unique()));
+            let layer = self.dir.path().join(format!("layer{}", crate::image::disk::unique()));
             fs::create_dir(&layer).unwrap();
             let below = (attempt == 1).then(|| self.below());
             match Applier::new(&layer, below, limits).unwrap().apply(bytes) {
