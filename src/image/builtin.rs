@@ -9,17 +9,18 @@ use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
 use super::config::ConfigFile;
+use super::disk::write_atomic;
 use super::document::{self, Descriptor, Manifest, media};
 use super::error::{Doing as _, Result, bad};
 use super::import::now;
 use super::index;
 use super::layers::unpack;
 use super::reference::Reference;
-use super::store::{Image, Store, write_atomic};
+use super::store::{Image, Store};
 use crate::model::{Digest, ImageConfig};
 
 /// What is called `orca` in a stack.
-const NAME: &str = "orca/builtin:latest";
+pub(super) const NAME: &str = "orca/builtin:latest";
 
 /// What a stack writes to mean the built-in image, which is made when it is first asked for.
 pub const BUILTIN: &str = "orca/builtin";
@@ -44,6 +45,15 @@ struct Made {
 impl Store {
     /// The short name of the built-in image: what a stack writes.
     pub const BUILTIN: &str = "orca";
+
+    /// Whether `reference` means the built-in image: its name, or the short one as long as no other
+    /// image is called so.
+    pub fn is_builtin(&self, reference: &str) -> bool {
+        let named = |text: &str| text.parse::<Reference>().ok();
+        let wanted = named(reference);
+        wanted == named(NAME)
+            || (wanted == named(Self::BUILTIN) && self.named(reference).is_ok_and(|i| i.is_none()))
+    }
 
     /// The built-in image, with the program `exe` (a static binary: orca itself) as `/bin/orca`. Made
     /// on first use, and again when the program has changed. Called `orca/builtin:latest`.

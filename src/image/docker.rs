@@ -31,5 +31,5 @@ fn image(contents: &Contents, line: &DockerManifest) -> Result<NewImage> {
     }
     let manifest = document::write(&import::manifest(&config, &layers))?;
     let names = line.repo_tags.iter().flatten().map(|name| name.parse::<Reference>());
-    Ok(NewImage { references: names.collect::<Result<_>>()?, manifest, config })
+    Ok(NewImage { references: names.collect::<Result<_>>()?, manifest, config, source: None })
 }

@@ -87,6 +87,14 @@ pub enum ImageError {
         /// One of the containers.
         container: String,
     },
+    /// A registry would not, or cannot be reached.
+    #[error("cannot {doing}: {reason}")]
+    Registry {
+        /// What was tried.
+        doing: String,
+        /// What the registry said, or what happened.
+        reason: String,
+    },
     /// A pull or load is under way.
     #[error("images are being loaded or pulled just now; try again when that is done")]
     Busy,

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 
+use super::disk::unique;
 use super::error::{Doing as _, ImageError, Result};
-use super::staging::remove_dir;
-use super::store::{Store, unique};
+use super::staging::remove;
+use super::store::Store;
 use super::unpack::{Merged, MergedDir, Node, child, copy_attributes, stat_times};
 use crate::model::Digest;
 
@@ -67,7 +68,7 @@ impl Store {
             done => done.doing("fill", into),
         });
         if draft.exists() {
-            remove_dir(&draft)?;
+            remove(&draft)?;
         }
         moved.map(|()| true)
     }

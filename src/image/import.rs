@@ -33,7 +33,7 @@ impl Store {
         let config = ConfigFile::new(&config, &unpacked.diff_id, created, "orca image import");
         let config = document::write(&config)?;
         let manifest = document::write(&manifest(&config, std::slice::from_ref(&arrived.blob)))?;
-        let image = NewImage { references: vec![name], manifest, config };
+        let image = NewImage { references: vec![name], manifest, config, source: None };
         let digest = arrived.blob.digest.clone();
         let (done, unpacking) = std::sync::mpsc::channel();
         drop(done.send(Ok(unpacked)));

@@ -5,11 +5,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
+use super::disk::{locked, write_atomic};
 use super::document::{self, Descriptor, IMAGE_NAME, Index, REF_NAME, media};
 use super::error::{Doing as _, Result};
 use super::reference::Reference;
-use super::store::{Store, locked, write_atomic};
+use super::store::Store;
 use crate::model::Digest;
+
+/// Where an entry says which digest its name has in the registry it came from.
+pub(super) const SOURCE: &str = "dev.orca.source";
 
 /// The index as it was read, and which file that was.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl Store {
 /// Gives `manifest` the name `reference`, which whoever had it loses; or none.
 pub(super) fn put(index: &mut Index, manifest: Descriptor, reference: Option<&Reference>) {
     let mut manifest = manifest;
-    manifest.annotations.clear();
+    manifest.annotations.retain(|key, _| key == SOURCE);
     match reference {
         Some(reference) => {
             let name = reference.to_string();
@@ -75,8 +79,13 @@ pub(super) fn put(index: &mut Index, manifest: Descriptor, reference: Option<&Re
 pub(super) fn forget(index: &mut Index, name: &str) {
     let Some(at) = index.manifests.iter().position(|d| names(d).any(|n| n == name)) else { return };
     let mut old = index.manifests.remove(at);
-    old.annotations.clear();
+    old.annotations.remove(REF_NAME);
     put(index, old, None);
+}
+
+/// What the name stands for in its registry.
+pub(super) fn source(descriptor: &Descriptor) -> Option<Digest> {
+    descriptor.annotations.get(SOURCE).and_then(|digest| digest.parse().ok())
 }
 
 /// The name of an entry; none or one.
@@ -89,7 +98,8 @@ pub(super) fn is_named(descriptor: &Descriptor, wanted: &Reference) -> bool {
     let Some(name) = names(descriptor).next() else { return false };
     let Some(digest) = &wanted.digest else { return name == wanted.to_string() };
     let Ok(known) = name.parse::<Reference>() else { return false };
-    let same: bool = known.digest.as_ref() == Some(digest)
-        || descriptor.digest.parse::<Digest>().is_ok_and(|manifest| manifest == *digest);
+    let same = known.digest.as_ref() == Some(digest)
+        || descriptor.digest == digest.as_str()
+        || source(descriptor).as_ref() == Some(digest);
     same && known.name() == wanted.name()
 }

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::config::ConfigFile;
+use super::disk::locked;
 use super::document::{self, Descriptor, Manifest, chain_ids, check_platform, media};
 use super::error::{Result, bad};
-use super::index;
+use super::index::{self, SOURCE};
 use super::layers::{Unpacked, unpack};
 use super::reference::Reference;
 use super::spool::{Spool, Spooled};
 use super::staging::{Staging, check};
-use super::store::locked;
 use crate::model::Digest;
 
 /// An image that is to be kept.
@@ -25,6 +25,8 @@ pub(super) struct NewImage {
     pub(super) manifest: Vec<u8>,
     /// Its configuration as it came.
     pub(super) config: Vec<u8>,
+    /// What a registry said the name stands for: the digest of an index, or of the manifest.
+    pub(super) source: Option<Digest>,
 }
 
 /// A layer that has arrived.
@@ -163,8 +165,11 @@ impl Staging {
         self.store().write_index(|known| {
             for image in images {
                 let digest = document::digest_of(&image.manifest);
-                let descriptor =
-                    Descriptor::new(media::MANIFEST, &digest, image.manifest.len() as u64);
+                let size = image.manifest.len() as u64;
+                let mut descriptor = Descriptor::new(media::MANIFEST, &digest, size);
+                if let Some(source) = &image.source {
+                    descriptor.annotations.insert(SOURCE.to_owned(), source.to_string());
+                }
                 if image.references.is_empty() {
                     index::put(known, descriptor.clone(), None);
                 }

@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::decode;
+use super::disk::write_atomic;
 use super::document::{self, Manifest, finished};
 use super::error::{Doing as _, ImageError, Result, bad};
 use super::limits::Limits;
-use super::staging::{Staging, check, remove_dir};
-use super::store::{Store, write_atomic};
+use super::staging::{Staging, check, remove};
+use super::store::Store;
 use super::unpack::{Applied, Applier, Halt, Merged, settle};
 use crate::model::Digest;
 use crate::sys::clock;
@@ -146,11 +147,11 @@ impl Store {
         for dir in self.layer_dirs()? {
             match read_info(&dir) {
                 Ok(info) => match info.boot {
-                    Some(made_in) if made_in != boot => remove_dir(&dir)?,
+                    Some(made_in) if made_in != boot => remove(&dir)?,
                     Some(_) => unsettled = true,
                     None => {}
                 },
-                Err(_) => remove_dir(&dir)?,
+                Err(_) => remove(&dir)?,
             }
         }
         if unsettled {
@@ -249,7 +250,7 @@ impl Staging {
         let _lock = store.lock()?;
         let place = store.layer(top);
         if !store.has_layer(top) {
-            remove_dir(&place)?;
+            remove(&place)?;
             fs::rename(&dir, &place).doing("keep", &place)?;
         }
         Ok(())

@@ -33,7 +33,7 @@ pub(super) fn images(contents: &Contents) -> Result<Vec<NewImage>> {
             None => {
                 check_layers(contents, &manifest)?;
                 let config = contents.blob(&config)?.to_vec();
-                images.push(NewImage { references: names, manifest: bytes, config });
+                images.push(NewImage { references: names, manifest: bytes, config, source: None });
             }
         }
     }
@@ -91,7 +91,8 @@ fn for_host(contents: &Contents, entry: &Descriptor, depth: u32) -> Result<Diges
     }
 }
 
-fn may_run(entry: &Descriptor) -> bool {
+/// Whether an entry of an index may be for this host.
+pub(super) fn may_run(entry: &Descriptor) -> bool {
     let host = Platform::host();
     entry.platform.as_ref().is_none_or(|platform| platform.runs_on(&host))
 }

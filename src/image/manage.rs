@@ -1,18 +1,15 @@
 //! Names, lists and removal.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::io;
 
-use rustix::fs::FlockOperation;
 use serde::Serialize;
 
-use super::document::{Descriptor, Index, Manifest};
-use super::error::{Doing as _, ImageError, Result};
+use super::document::{Descriptor, Index};
+use super::error::{ImageError, Result};
 use super::index;
 use super::reference::Reference;
-use super::staging::remove_dir;
-use super::store::{Image, Store, try_hold, unique};
+use super::store::{Image, Store};
 use crate::model::{ContainerId, Digest};
 
 /// One line of the list of images.
@@ -39,32 +36,6 @@ pub struct Removed {
     pub untagged: Vec<String>,
     /// The image, if it is gone.
     pub deleted: Option<Digest>,
-}
-
-/// What was removed because nothing needs it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Pruned {
-    /// The images.
-    pub images: Vec<Removed>,
-    /// Bytes of files that are gone.
-    pub bytes: u64,
-}
-
-/// What the store takes on the disk, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct DiskUsage {
-    /// How many images there are.
-    pub images: usize,
-    /// How many of them no container uses.
-    pub unused: usize,
-    /// Layers as they came, manifests and configurations.
-    pub blobs: u64,
-    /// Layers unpacked.
-    pub layers: u64,
-    /// How many containers have a root.
-    pub roots: usize,
-    /// What containers have changed in their roots.
-    pub changes: u64,
 }
 
 impl Store {
@@ -113,6 +84,9 @@ impl Store {
     /// If it is not there. Without `force`: if it would go and a container uses it, or if it was given
     /// by id and has several names. With `force` it loses its names, and goes unless it is in use.
     pub fn remove(&self, reference: &str, force: bool) -> Result<Removed> {
+        if let Some(removed) = self.remove_damaged(reference)? {
+            return Ok(removed);
+        }
         let image = self.find(reference)?;
         let by_name = reference.parse::<Reference>().ok().map(|name| name.to_string());
         let one = by_name.filter(|name| image.references.contains(name));
@@ -145,64 +119,28 @@ impl Store {
         Ok(Removed { untagged, deleted: gone.then_some(image.id) })
     }
 
-    /// Removes every image that is not in `keep` and that no container uses.
-    ///
-    /// # Errors
-    /// [`ImageError::Busy`] while images are being loaded; or if files cannot be removed.
-    pub fn prune(&self, keep: &BTreeSet<Digest>) -> Result<Pruned> {
-        self.prune_where(|image| !keep.contains(&image.id))
+    /// Takes the name away from an image that cannot be read any more. `None` if it can.
+    fn remove_damaged(&self, reference: &str) -> Result<Option<Removed>> {
+        let Ok(name) = reference.parse::<Reference>() else { return Ok(None) };
+        let _lock = self.lock()?;
+        let index = self.index()?;
+        let found = index.manifests.iter().find(|entry| index::is_named(entry, &name)).cloned();
+        let Some(found) = found.filter(|entry| self.is_damaged(entry)) else { return Ok(None) };
+        self.write_index(|index| index.manifests.retain(|entry| *entry != found))?;
+        Ok(Some(Removed { untagged: index::names(&found).collect(), deleted: None }))
     }
 
-    /// The same for images without a name only.
-    ///
-    /// # Errors
-    /// As for [`prune`](Self::prune).
-    pub fn prune_dangling(&self, keep: &BTreeSet<Digest>) -> Result<Pruned> {
-        self.prune_where(|image| image.references.is_empty() && !keep.contains(&image.id))
-    }
-
-    fn prune_where(&self, may_go: impl Fn(&Image) -> bool) -> Result<Pruned> {
-        let Some(_alone) = self.alone()? else { return Err(ImageError::Busy) };
-        let mut pruned = Pruned::default();
-        {
-            let _lock = self.lock()?;
-            let users = self.users()?;
-            let mut going = self.images()?;
-            going.retain(|image| may_go(image) && !users.contains_key(&image.id));
-            if !going.is_empty() {
-                self.write_index(|index| {
-                    for image in &going {
-                        self.drop_image(index, &image.id);
-                    }
-                })?;
-            }
-            let removed =
-                |image: Image| Removed { untagged: image.references, deleted: Some(image.id) };
-            pruned.images = going.into_iter().map(removed).collect();
+    /// Whether the manifest or the configuration of an entry is gone or not what it was.
+    pub(super) fn is_damaged(&self, entry: &Descriptor) -> bool {
+        match entry.digest().and_then(|manifest| self.parsed(&manifest)) {
+            Ok(_) => false,
+            Err(ImageError::Io { source, .. }) => source.kind() == io::ErrorKind::NotFound,
+            Err(_) => true,
         }
-        pruned.bytes = self.sweep_unreferenced()?;
-        Ok(pruned)
-    }
-
-    /// What the store takes on the disk.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn disk_usage(&self) -> Result<DiskUsage> {
-        let (images, users, roots) = (self.images()?, self.users()?, self.roots()?);
-        let changes = roots.iter().map(|root| usage(&self.root_dir(root).join("upper"))).sum();
-        Ok(DiskUsage {
-            images: images.len(),
-            unused: images.iter().filter(|image| !users.contains_key(&image.id)).count(),
-            blobs: usage(&self.path("blobs")),
-            layers: usage(&self.path("layers")),
-            roots: roots.len(),
-            changes,
-        })
     }
 
     /// The containers that use each image.
-    fn users(&self) -> Result<BTreeMap<Digest, Vec<ContainerId>>> {
+    pub(super) fn users(&self) -> Result<BTreeMap<Digest, Vec<ContainerId>>> {
         let mut users: BTreeMap<Digest, Vec<ContainerId>> = BTreeMap::new();
         for container in self.roots()? {
             if let Some(image) = self.image_of_root(&container)? {
@@ -213,83 +151,9 @@ impl Store {
     }
 
     /// Takes all entries of an image out of the index.
-    fn drop_image(&self, index: &mut Index, id: &Digest) {
+    pub(super) fn drop_image(&self, index: &mut Index, id: &Digest) {
         let is =
             |d: &Descriptor| d.digest().and_then(|m| self.parsed(&m)).is_ok_and(|i| i.id == *id);
         index.manifests.retain(|descriptor| !is(descriptor));
     }
-
-    /// Nobody else loads while the file is held. `None` if somebody does.
-    fn alone(&self) -> Result<Option<fs::File>> {
-        try_hold(&self.path("loading"), FlockOperation::NonBlockingLockExclusive)
-    }
-
-    /// Removes blobs and layers of no image, unless somebody loads just now.
-    fn collect(&self) -> Result<u64> {
-        match self.alone()? {
-            Some(_alone) => self.sweep_unreferenced(),
-            None => Ok(0),
-        }
-    }
-
-    /// The caller is alone.
-    fn sweep_unreferenced(&self) -> Result<u64> {
-        let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
-        let _lock = self.lock()?;
-        for descriptor in &self.index()?.manifests {
-            let manifest = descriptor.digest()?;
-            let image = self.parsed(&manifest)?;
-            layers.extend(image.chain().iter().map(|layer| self.layer(layer)));
-            let read: Manifest = self.document(&manifest)?;
-            for part in read.layers.iter().chain([&read.config]) {
-                blobs.insert(self.blob(&part.digest()?));
-            }
-            blobs.insert(self.blob(&manifest));
-        }
-        let mut bytes = 0;
-        for blob in entries(&self.path("blobs/sha256"))? {
-            if !blobs.contains(&blob) {
-                bytes += usage(&blob);
-                fs::remove_file(&blob).doing("remove", &blob)?;
-            }
-        }
-        for layer in self.layer_dirs()? {
-            if !layers.contains(&layer) {
-                bytes += usage(&layer);
-                self.discard(&layer)?;
-            }
-        }
-        Ok(bytes)
-    }
-
-    /// Removes a directory so that it is never seen half gone.
-    pub(super) fn discard(&self, dir: &Path) -> Result<()> {
-        let gone = self.path("staging").join(unique());
-        fs::rename(dir, &gone).doing("remove", dir)?;
-        remove_dir(&gone)
-    }
-}
-
-fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
-    let read = || fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect();
-    let found: std::io::Result<Vec<PathBuf>> = read();
-    found.doing("read", dir)
-}
-
-/// Bytes that a file, or a directory with all in it, takes on the disk. What cannot be read counts as
-/// nothing: this is for display.
-pub(super) fn usage(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let (mut sum, mut todo) = (0, vec![path.to_owned()]);
-    let mut counted = BTreeSet::new();
-    while let Some(path) = todo.pop() {
-        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
-        if meta.nlink() == 1 || meta.is_dir() || counted.insert((meta.dev(), meta.ino())) {
-            sum += meta.blocks() * 512;
-        }
-        if meta.is_dir() {
-            todo.extend(entries(&path).unwrap_or_default());
-        }
-    }
-    sum
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
+use super::disk::{hold, unique};
 use super::error::{Doing as _, ImageError, Result};
-use super::staging::remove_dir;
-use super::store::{Store, hold, unique};
+use super::staging::remove;
+use super::store::Store;
 use super::unpack::copy_attributes;
 use crate::model::{ContainerId, Digest, Rootfs};
 
@@ -46,7 +47,7 @@ impl Store {
         }
         let note = draft.join("image");
         fs::write(&note, image.as_str()).doing("write", &note)?;
-        remove_dir(dir)?;
+        remove(dir)?;
         fs::rename(&draft, dir).doing("make", dir)
     }
 
@@ -61,7 +62,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => {
                 done.doing("remove", &dir)?;
-                remove_dir(&gone)
+                remove(&gone)
             }
         }
     }
@@ -110,7 +111,7 @@ impl Store {
             let stale = name.starts_with(".gone-")
                 || (name.starts_with(".new-") && old().is_ok_and(|age| age.as_secs() > 60));
             if stale {
-                remove_dir(&entry.path())?;
+                remove(&entry.path())?;
             }
         }
         Ok(())

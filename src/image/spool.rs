@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use sha2::{Digest as _, Sha256};
 
 use super::decode::Packing;
+use super::disk::locked;
 use super::document::{finished, media};
-use super::store::locked;
 use crate::model::Digest;
 
 /// Takes the bytes of a blob.
@@ -64,6 +64,32 @@ impl Spool {
         let file = File::options().read(true).write(true).create_new(true).open(path)?;
         let shared = Growing { file, state: Mutex::default(), more: Condvar::new() };
         Ok(Self { path: path.to_owned(), hash: Sha256::new(), shared: Arc::new(shared) })
+    }
+
+    /// A blob of which the beginning may be in `file` (at `path`) already; it has `size` bytes in all.
+    pub(super) fn resume(path: &Path, file: File, size: u64) -> io::Result<Self> {
+        let (mut hash, mut written) = (Sha256::new(), 0);
+        if file.metadata()?.len() > size {
+            file.set_len(0)?;
+        }
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read_at(&mut buffer, written)? {
+                0 => break,
+                got => {
+                    hash.update(&buffer[..got]);
+                    written += got as u64;
+                }
+            }
+        }
+        let state = Mutex::new(State { written, ..State::default() });
+        let shared = Arc::new(Growing { file, state, more: Condvar::new() });
+        Ok(Self { path: path.to_owned(), hash, shared })
+    }
+
+    /// How many bytes are there.
+    pub(super) fn written(&self) -> u64 {
+        locked(&self.shared.state).written
     }
 
     /// A reader from the beginning, which waits for what is not there yet.

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FlockOperation;
 
+use super::disk::{hold, sync_dir, try_hold, unique};
 use super::document::digest_of;
 use super::error::{Doing as _, ImageError, Result};
 use super::spool::{Spool, Spooled};
-use super::store::{Store, hold, sync_dir, try_hold, unique};
+use super::store::Store;
 use crate::model::Digest;
 
 /// A directory of its own for one load. Dropped, it is removed with all that was not kept.
@@ -53,7 +54,7 @@ impl Store {
             if !lock.exists()
                 || try_hold(&lock, FlockOperation::NonBlockingLockExclusive)?.is_some()
             {
-                fs::remove_dir_all(&dir).doing("remove", &dir)?;
+                remove(&dir)?;
             }
         }
         self.sweep_layers()?;
@@ -143,10 +144,15 @@ pub(super) fn check(what: &str, found: &Digest, wanted: &Digest) -> Result<()> {
     Err(ImageError::WrongDigest { what, found, wanted })
 }
 
-/// Removes a directory with all in it; fine if it is not there.
-pub(super) fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
+/// Removes a file, or a directory with all in it; fine if it is not there.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    let done = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done.doing("remove", dir),
+        done => done.doing("remove", path),
     }
 }

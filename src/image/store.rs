@@ -5,6 +5,7 @@
 //!   oci-layout, index.json   an OCI image layout: the references
 //!   blobs/sha256/<hex>       manifests, configurations and layers as they came
 //!   layers/<chain id>/fs     layers unpacked, made from the blobs
+//!   partial/<hex>            blobs of which only the beginning has come from a registry
 //!   staging/<n>/             what is being loaded; whoever makes it holds its lock
 //!   lock                     held while the index or what it points at changes
 //!   loading                  held by all who load, and alone by whoever removes blobs
@@ -12,15 +13,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::FlockOperation;
 use serde::Serialize;
 
+use super::builtin;
 use super::config::{ConfigFile, HistoryEntry};
+use super::disk::{hold, locked, set_private, write_atomic};
 use super::document::{self, Manifest, chain_ids};
 use super::error::{Doing as _, ImageError, Result};
 use super::index;
@@ -88,7 +91,7 @@ impl Store {
     pub fn with_limits(root: &Path, limits: Limits) -> Result<Self> {
         let root = std::path::absolute(root).doing("find", root)?;
         let images = root.join("images");
-        for dir in ["blobs/sha256", "layers", "staging"] {
+        for dir in ["blobs/sha256", "layers", "partial", "staging"] {
             let dir = images.join(dir);
             fs::create_dir_all(&dir).doing("make", &dir)?;
         }
@@ -121,6 +124,7 @@ impl Store {
         };
         match named {
             Some(image) => Ok(Some(image)),
+            None if self.is_builtin(reference) => self.named(builtin::NAME),
             None => self.by_id(reference),
         }
     }
@@ -161,8 +165,8 @@ impl Store {
         Ok(images.into_values().collect())
     }
 
-    /// Whether `named` is a name of an image here.
-    fn named(&self, reference: &str) -> Result<Option<Image>> {
+    /// The image that has this name.
+    pub(super) fn named(&self, reference: &str) -> Result<Option<Image>> {
         let wanted: Reference = reference.parse()?;
         let index = self.index()?;
         let found = index.manifests.iter().find(|descriptor| index::is_named(descriptor, &wanted));
@@ -288,70 +292,4 @@ impl Image {
     pub(super) fn chain(&self) -> Vec<Digest> {
         chain_ids(&self.layers)
     }
-}
-
-/// Opens (or makes) a lock file, and waits for its lock.
-pub(super) fn hold(path: &Path, operation: FlockOperation) -> Result<File> {
-    let file = lock_file(path)?;
-    loop {
-        match rustix::fs::flock(&file, operation) {
-            Err(rustix::io::Errno::INTR) => {}
-            done => {
-                done.doing("lock", path)?;
-                return Ok(file);
-            }
-        }
-    }
-}
-
-/// The same without waiting; `None` if somebody else has it.
-pub(super) fn try_hold(path: &Path, operation: FlockOperation) -> Result<Option<File>> {
-    let file = lock_file(path)?;
-    match rustix::fs::flock(&file, operation) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error).doing("lock", path),
-    }
-}
-
-fn lock_file(path: &Path) -> Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path).doing("open", path)
-}
-
-/// Writes a small file so that it is there whole or not at all, also after a power cut.
-pub(super) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = dir.join(format!(".{name}.{}", unique()));
-    let write = || -> io::Result<()> {
-        let mut file = File::create_new(&draft)?;
-        io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
-        sync_dir(dir)
-    };
-    write().doing("write", path).inspect_err(|_| drop(fs::remove_file(&draft)))
-}
-
-/// Makes renames in a directory last.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// A text that no other thread or process uses at this time.
-pub(super) fn unique() -> String {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let (pid, next) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    format!("{pid}-{next}-{}", crate::sys::clock::boottime().0.as_nanos())
-}
-
-fn set_private(dir: &Path) -> Result<()> {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    fs::set_permissions(dir, mode).doing("set the mode of", dir)
-}
-
-/// The value, also if a thread panicked while it had it: all values here are whole at any time.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

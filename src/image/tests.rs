@@ -1,5 +1,6 @@
 //! The store from end to end, with archives made here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -98,6 +99,9 @@ fn the_built_in_image_follows_its_program() {
     let first = store.builtin(&exe).unwrap();
     assert_eq!(store.builtin(&exe).unwrap(), first);
     assert_eq!(store.resolve("orca/builtin").unwrap().as_ref(), Some(&first));
+    assert_eq!(store.resolve("orca").unwrap().as_ref(), Some(&first));
+    assert!(store.is_builtin("orca") && store.is_builtin("orca/builtin"));
+    assert!(!store.is_builtin("orca:1") && !store.is_builtin("nginx"));
     let bin = |image| store.layers(image).unwrap()[0].join("bin/orca");
     assert_eq!(fs::read_to_string(bin(&first.id)).unwrap(), "first");
     assert_eq!(fs::metadata(bin(&first.id)).unwrap().mode() & 0o7777, 0o755);
@@ -157,4 +161,56 @@ fn layers_of_an_earlier_boot_that_may_be_torn_are_made_again() {
     // Once they are on the disk for sure, they stay.
     again.settle_now().unwrap();
     assert!(fs::read_to_string(&info).unwrap().contains("\"boot\":null"));
+}
+
+#[test]
+fn a_full_disk_ends_a_load_and_harms_nothing() {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let dir = tempfile::tempdir().unwrap();
+    let size = |size: &str, more: MsFlags| {
+        mount(Some("tmpfs"), dir.path(), Some("tmpfs"), more, Some(size)).unwrap();
+    };
+    size("size=2m", MsFlags::empty());
+    let store = Store::open(dir.path()).unwrap();
+    store.import(small().as_slice(), "small", ImageConfig::default()).unwrap();
+    let large = Archive::new().bytes("large", &vec![1; 3 << 20]).end();
+    let error = store.import(large.as_slice(), "large", ImageConfig::default()).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("No space left"), "{error}: {source}");
+    let image = store.resolve("small").unwrap().unwrap();
+    assert!(store.layers(&image.id).unwrap()[0].join("etc/passwd").exists());
+    assert_eq!(fs::read_dir(dir.path().join("images/staging")).unwrap().count(), 0);
+
+    size("size=20m", MsFlags::MS_REMOUNT);
+    store.import(large.as_slice(), "large", ImageConfig::default()).unwrap();
+    umount2(dir.path(), MntFlags::MNT_DETACH).unwrap();
+}
+
+#[test]
+fn a_damaged_image_is_named_and_can_be_removed() {
+    let (dir, store) = store();
+    for name in ["good", "bad", "worse"] {
+        let tar = Archive::new().file(name, name).end();
+        store.import(tar.as_slice(), name, ImageConfig::default()).unwrap();
+    }
+    let blob = |name: &str| {
+        let manifest = store.find(name).unwrap().manifest;
+        dir.path().join("images/blobs/sha256").join(manifest.hex())
+    };
+    let (bad, worse) = (blob("bad"), blob("worse"));
+    fs::write(bad, "{}").unwrap();
+    fs::remove_file(worse).unwrap();
+    // Another process has not read them before.
+    let store = Store::open(dir.path()).unwrap();
+    assert!(matches!(store.resolve("bad"), Err(ImageError::WrongDigest { .. })));
+    assert_eq!(store.list().unwrap().len(), 1);
+    store.prune(&BTreeSet::from([store.find("good").unwrap().id])).unwrap_err();
+    for name in ["bad", "worse"] {
+        assert_eq!(store.remove(name, false).unwrap().untagged.len(), 1);
+        assert_eq!(store.resolve(name).unwrap(), None);
+    }
+    store.prune(&BTreeSet::from([store.find("good").unwrap().id])).unwrap();
+    let image = store.find("good").unwrap();
+    assert!(store.layers(&image.id).unwrap()[0].join("good").exists());
+    assert_eq!(store.layer_dirs().unwrap().len(), 1);
 }

@@ -475,3 +475,58 @@ fn files_are_read_and_copied_without_a_container() {
     assert!(store.copy_out(&id, "/tmp", Path::new(&into)).unwrap());
     assert_eq!(fs::metadata(&into).unwrap().mode() & 0o7777, 0o1777);
 }
+
+/// Where the test below loads to, over and over, until it is killed.
+const VICTIM: &str = "ORCA_TEST_LOAD_UNTIL_KILLED";
+
+#[test]
+fn a_load_into_a_store_that_others_use() {
+    let Some(dir) = std::env::var_os(VICTIM).map(PathBuf::from) else {
+        let foreign = Foreign::make();
+        let (_dir, store) = store();
+        let used = store.load_path(Path::new(&foreign.path("layout"))).unwrap();
+        assert_eq!(store.load_path(Path::new(&foreign.path("layout"))).unwrap(), used);
+        return;
+    };
+    // Ends by being killed, or after far more time than the other test takes.
+    for _ in 0..1000 {
+        let store = Store::open(&dir.join("root")).unwrap();
+        store.load_path(&dir.join("layout")).unwrap();
+        store.prune(&BTreeSet::new()).unwrap();
+    }
+}
+
+#[test]
+fn killed_at_any_moment_the_store_is_whole() {
+    let foreign = Foreign::make();
+    let theirs = tree(&Path::new(&foreign.path("final")).join("rootfs"));
+    let root = PathBuf::from(foreign.path("root"));
+    for round in 0..12_u64 {
+        #[expect(clippy::disallowed_methods, reason = "it starts this test itself")]
+        let mut victim = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "image::a_load_into_a_store_that_others_use"])
+            .env(VICTIM, foreign.dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(40 + round * 23));
+        victim.kill().unwrap();
+        assert!(!victim.wait().unwrap().success(), "it ended before it was killed");
+
+        let store = Store::open(&root).unwrap();
+        assert_eq!(fs::read_dir(root.join("images/staging")).unwrap().count(), 0);
+        for blob in fs::read_dir(root.join("images/blobs/sha256")).unwrap() {
+            let blob = blob.unwrap().path();
+            let sum = run("sha256sum", [&blob]);
+            assert_eq!(sum.split(' ').next(), blob.file_name().unwrap().to_str());
+        }
+        for image in store.list().unwrap() {
+            similar_trees(&files(&store, &image.id).1, &theirs);
+        }
+        let id = store.load_path(Path::new(&foreign.path("layout"))).unwrap().remove(0).id;
+        similar_trees(&files(&store, &id).1, &theirs);
+        if round % 2 == 0 {
+            store.prune(&BTreeSet::new()).unwrap();
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod image;
 mod naming;
 mod quickstart;
 mod reconcile;
+mod registry;
 mod runtime;
 mod services;
 mod support;

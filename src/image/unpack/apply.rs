@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::attributes::{
 };
 use super::merged::DIRECTORY;
 use super::place::{Place, joined, make_dir, make_file};
+use super::write::{copy, own, remove_tree};
 use super::{Merged, Node, OPAQUE, WHITEOUT};
 use crate::image::archive::{Entry, Kind, TarReader};
 use crate::image::error::shown;
@@ -184,8 +184,14 @@ impl Applier {
         if self.applied.size > self.limits.bytes {
             return Err(bad(format!("the layer is larger than {} bytes", self.limits.bytes)));
         }
-        let dir = self.clear(parent, name)?;
-        let file = File::from(make_file(&dir, name)?);
+        // Mostly nothing is there yet.
+        let made = match make_file(&self.place.dir(parent)?.dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                make_file(&self.clear(parent, name)?, name)
+            }
+            done => done,
+        };
+        let file = File::from(made?);
         self.fill(entry, &file, data)?;
         set(file.as_fd(), entry)?;
         Ok(fs::futimens(&file, &times(entry.mtime))?)
@@ -337,50 +343,4 @@ fn names(path: &[u8]) -> Result<Vec<&[u8]>, Stop> {
         }
     }
     Ok(names)
-}
-
-/// Owner and time of a file that cannot be opened.
-fn own(dir: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW;
-    fs::chownat(dir, name, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)), flags)?;
-    Ok(fs::utimensat(dir, name, &times(entry.mtime), flags)?)
-}
-
-/// Copies `length` bytes to `offset` of `file`; all of them must come.
-fn copy(
-    data: &mut impl Read,
-    file: &File,
-    buffer: &mut [u8],
-    mut offset: u64,
-    mut length: u64,
-) -> io::Result<()> {
-    while length > 0 {
-        let most = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
-        let got = match data.read(&mut buffer[..most]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            done => done?,
-        };
-        file.write_all_at(&buffer[..got], offset)?;
-        (offset, length) = (offset + got as u64, length - got as u64);
-    }
-    Ok(())
-}
-
-/// Removes a directory of the layer and all that is in it; links are not followed.
-fn remove_tree(dir: &OwnedFd, name: &[u8]) -> io::Result<()> {
-    let inner = fs::openat(dir, name, DIRECTORY, Mode::empty())?;
-    for entry in fs::Dir::read_from(&inner)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
-            continue;
-        }
-        match look(&inner, name)? {
-            Some(stat) if is_dir(&stat) => remove_tree(&inner, name)?,
-            Some(_) => fs::unlinkat(&inner, name, AtFlags::empty())?,
-            None => {}
-        }
-    }
-    Ok(fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
 }

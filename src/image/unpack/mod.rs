@@ -11,6 +11,7 @@ mod place;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub(crate) use apply::{Applied, Applier, Halt};
 pub(crate) use attributes::{copy_attributes, stat_times};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::attributes::{copy_attributes, is_dir, is_symlink, is_whiteout, look, set_opaque};
+use super::attributes::{is_dir, is_symlink, is_whiteout, look, set_opaque};
 use super::merged::{DIRECTORY, child, push_names};
 use super::{LINKS, Merged, Node};
 
@@ -21,8 +21,8 @@ pub(super) struct Place {
     pub(super) root: OwnedFd,
     /// The layers below, when they are known.
     pub(super) below: Option<Merged>,
-    /// Directories that were made because something in them was: their owner and mode come from
-    /// below once that is known. Paths from the root, without links.
+    /// Directories that were made because something in them was: their owner, mode and time come
+    /// from below, at the end, for what is made in them changes their time. Paths from the root, without links.
     pub(super) implied: BTreeSet<Vec<u8>>,
     /// The directory used last: archives are mostly in the order of their directories.
     last: Option<(Vec<u8>, Spot)>,
@@ -150,18 +150,10 @@ impl Place {
                     return Ok(Step::Link(target));
                 }
                 let made = make_dir(dir, name)?;
-                match (&below, &below_dir) {
-                    (Some(node), Some(_)) => {
-                        if let Some(from) = node.open()? {
-                            copy_attributes(from.as_fd(), made.as_fd())?;
-                        }
-                    }
-                    (Some(_), None) => return Err(Errno::NOTDIR.into()),
-                    (None, _) => {}
+                if below.is_some() && below_dir.is_none() {
+                    return Err(Errno::NOTDIR.into());
                 }
-                if self.below.is_none() {
-                    self.implied.insert(path.clone());
-                }
+                self.implied.insert(path.clone());
                 into(made, below_dir)
             }
         }

@@ -35,7 +35,7 @@ impl Stack {
 
     fn apply(&mut self, bytes: &[u8], limits: Limits) -> Result<PathBuf, String> {
         for attempt in 0..2 {
-            let layer = self.dir.path().join(format!("layer{}", crate::image::store::unique()));
+            let layer = self.dir.path().join(format!("layer{}", crate::image::disk::unique()));
             fs::create_dir(&layer).unwrap();
             let below = (attempt == 1).then(|| self.below());
             match Applier::new(&layer, below, limits).unwrap().apply(bytes) {
@@ -335,6 +335,10 @@ fn hard_links_to_lower_layers_bring_the_file_up() {
         (a.ino(), a.mode() & 0o7777, a.uid(), a.mtime()),
         (b.ino(), 0o4711, 1000, 1_234_567_890)
     );
+
+    // The directory that had to be made for it is as it was, too.
+    let dir = fs::metadata(layer.join("d")).unwrap();
+    assert_eq!((dir.uid(), dir.mtime()), (1000, 1_234_567_890));
 
     stack.add(Archive::new().file("d/.wh.a", "")).unwrap();
     let error = stack.add(Archive::new().hard_link("c", "d/a")).unwrap_err();

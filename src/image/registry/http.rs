@@ -1,0 +1,302 @@
+//! HTTP/1.1 requests from a thread that may wait.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, LOCATION, USER_AGENT,
+};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::settings::Timeouts;
+use super::url::{Scheme, Url};
+
+/// Sends requests, one after another, and keeps connections open between them.
+pub(super) struct Client {
+    runtime: Runtime,
+    timeouts: Timeouts,
+    idle: RefCell<HashMap<(Scheme, String), Connection>>,
+}
+
+type Connection = SendRequest<Either<Full<Bytes>, Upload>>;
+
+/// What to send.
+#[derive(Default)]
+pub(super) struct Asked<'a> {
+    pub(super) method: Method,
+    pub(super) headers: Vec<(HeaderName, String)>,
+    /// Sent as it is; a stream is read to its end, which must come at the length given.
+    pub(super) body: Sent<'a>,
+    /// Told, now and then, how many bytes of the body have gone; says whether to go on.
+    pub(super) report: Option<&'a dyn Fn(u64) -> bool>,
+}
+
+/// The body of a request.
+#[derive(Default)]
+pub(super) enum Sent<'a> {
+    #[default]
+    Nothing,
+    Bytes(&'a [u8]),
+    Stream(Box<dyn Read + Send>, u64),
+}
+
+/// What came back.
+pub(super) struct Answer<'a> {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Where it came from, after all redirections.
+    pub(super) url: Url,
+    pub(super) body: Received<'a>,
+}
+
+/// The body of an answer, as it comes.
+pub(super) struct Received<'a> {
+    client: &'a Client,
+    incoming: Incoming,
+    rest: Bytes,
+    /// Given back to the client at the end of the body.
+    connection: Option<((Scheme, String), Connection)>,
+}
+
+const REDIRECTIONS: usize = 5;
+/// How often the progress of an upload is told.
+const TICK: Duration = Duration::from_millis(200);
+
+impl Client {
+    pub(super) fn new(timeouts: Timeouts) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, timeouts, idle: RefCell::default() })
+    }
+
+    /// Sends a request. A redirection is followed, if the request may be repeated; who we are is told
+    /// to the first host only.
+    pub(super) fn send(&self, url: &Url, mut asked: Asked<'_>) -> io::Result<Answer<'_>> {
+        let follow = matches!(asked.method, Method::GET | Method::HEAD);
+        let mut url = url.clone();
+        for _ in 0..REDIRECTIONS {
+            let answer = self.once(&url, &mut asked)?;
+            if !(follow && answer.status.is_redirection() && answer.headers.contains_key(LOCATION))
+            {
+                return Ok(answer);
+            }
+            let location = answer.headers.get(LOCATION).and_then(|text| text.to_str().ok());
+            let next = location.and_then(|location| url.join(location));
+            let next =
+                next.ok_or_else(|| io::Error::other(format!("{url} redirects to nowhere")))?;
+            if url.scheme == Scheme::Https && next.scheme == Scheme::Http {
+                return Err(io::Error::other(format!(
+                    "{url} redirects to {next}, without encryption"
+                )));
+            }
+            if (next.scheme, &next.host) != (url.scheme, &url.host) {
+                asked.headers.retain(|(name, _)| *name != AUTHORIZATION);
+            }
+            url = next;
+        }
+        Err(io::Error::other(format!("{url} redirects more than {REDIRECTIONS} times")))
+    }
+
+    fn once(&self, url: &Url, asked: &mut Asked<'_>) -> io::Result<Answer<'_>> {
+        let key = (url.scheme, url.host.clone());
+        let known = self.idle.borrow_mut().remove(&key).filter(|known| !known.is_closed());
+        let repeatable = !matches!(asked.body, Sent::Stream(..));
+        if let Some(known) = known.filter(|_| repeatable) {
+            // The peer may have closed it since; that is no failure yet.
+            if let Ok(answer) = self.exchange(known, url, asked) {
+                return Ok(answer);
+            }
+        }
+        self.exchange(self.connect(url)?, url, asked)
+    }
+
+    fn exchange(
+        &self,
+        mut connection: Connection,
+        url: &Url,
+        asked: &mut Asked<'_>,
+    ) -> io::Result<Answer<'_>> {
+        let moved = Arc::new(AtomicU64::new(0));
+        let request = request(url, asked, &moved)?;
+        let exchange = async {
+            connection.ready().await.map_err(io::Error::other)?;
+            let mut sending = pin!(connection.send_request(request));
+            let (mut last, mut since) = (0, Instant::now());
+            // As long as the body goes on, so does the wait.
+            loop {
+                if let Ok(answer) = timeout(TICK.min(self.timeouts.idle), &mut sending).await {
+                    return answer.map_err(io::Error::other);
+                }
+                let now = moved.load(Ordering::Relaxed);
+                if now > last {
+                    (last, since) = (now, Instant::now());
+                }
+                if since.elapsed() > self.timeouts.idle {
+                    return Err(late(self.timeouts.idle));
+                }
+                if asked.report.is_some_and(|report| !report(now)) {
+                    return Err(io::Error::new(io::ErrorKind::Interrupted, "it was cancelled"));
+                }
+            }
+        };
+        let (head, incoming) = self.runtime.block_on(exchange)?.into_parts();
+        let connection = Some(((url.scheme, url.host.clone()), connection));
+        let body = Received { client: self, incoming, rest: Bytes::new(), connection };
+        Ok(Answer { status: head.status, headers: head.headers, url: url.clone(), body })
+    }
+
+    fn connect(&self, url: &Url) -> io::Result<Connection> {
+        if url.scheme == Scheme::Https {
+            let reason = format!(
+                "{} needs an encrypted connection (https), which this orca does not speak yet; load \
+                 the image from a file, or name the registry as insecure if it is one",
+                url.host
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+        }
+        let (host, port) = url.address();
+        let stream = self.wait(self.timeouts.connect, TcpStream::connect((host.as_str(), port)))?;
+        stream.set_nodelay(true)?;
+        self.wait(self.timeouts.connect, async {
+            let (sender, connection) =
+                http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+            // Runs while this thread waits for an answer; ends with the sender or the peer.
+            drop(tokio::spawn(connection));
+            Ok(sender)
+        })
+    }
+
+    fn wait<T>(&self, most: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        self.runtime.block_on(async { timeout(most, work).await }).map_err(|_| late(most))?
+    }
+}
+
+fn late(most: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {most:?}"))
+}
+
+fn request(
+    url: &Url,
+    asked: &mut Asked<'_>,
+    moved: &Arc<AtomicU64>,
+) -> io::Result<Request<Either<Full<Bytes>, Upload>>> {
+    let mut request = Request::builder()
+        .method(asked.method.clone())
+        .uri(&url.path)
+        .header(HOST, &url.host)
+        .header(USER_AGENT, concat!("orca/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in &asked.headers {
+        request = request.header(name, value);
+    }
+    let body = match &mut asked.body {
+        Sent::Nothing => {
+            if matches!(asked.method, Method::POST | Method::PUT) {
+                request = request.header(CONTENT_LENGTH, 0);
+            }
+            Either::Left(Full::new(Bytes::new()))
+        }
+        Sent::Bytes(bytes) => Either::Left(Full::new(Bytes::copy_from_slice(bytes))),
+        Sent::Stream(input, left) => {
+            let input = std::mem::replace(input, Box::new(io::empty()));
+            Either::Right(Upload { input, left: *left, moved: moved.clone() })
+        }
+    };
+    request.body(body).map_err(io::Error::other)
+}
+
+/// A body that is read from a file. Reading blocks, which harms nobody: the thread has only this to
+/// do.
+pub(super) struct Upload {
+    input: Box<dyn Read + Send>,
+    left: u64,
+    moved: Arc<AtomicU64>,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(128 << 10);
+        let mut piece = vec![0; most];
+        let read = self.input.read(&mut piece).and_then(|got| match got {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            got => Ok(got),
+        });
+        Poll::Ready(Some(read.map(|got| {
+            piece.truncate(got);
+            self.left -= got as u64;
+            self.moved.fetch_add(got as u64, Ordering::Relaxed);
+            Frame::data(Bytes::from(piece))
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+impl Answer<'_> {
+    /// A header as text.
+    pub(super) fn header(&self, name: impl hyper::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The whole body, which must not be longer than `limit`.
+    pub(super) fn bytes(self, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut body = self.body;
+        body.by_ref().take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            let reason = format!("the answer is longer than {limit} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(bytes)
+    }
+}
+
+impl Read for Received<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            let next = async { Ok(self.incoming.frame().await) };
+            match self.client.wait(self.client.timeouts.idle, next)? {
+                Some(frame) => {
+                    let frame = frame.map_err(io::Error::other)?;
+                    self.rest = frame.into_data().unwrap_or_default();
+                }
+                None => {
+                    if let Some((key, connection)) = self.connection.take() {
+                        drop(self.client.idle.borrow_mut().insert(key, connection));
+                    }
+                    return Ok(0);
+                }
+            }
+        }
+        let most = self.rest.len().min(buffer.len());
+        self.rest.split_to(most).copy_to_slice(&mut buffer[..most]);
+        Ok(most)
+    }
+}
