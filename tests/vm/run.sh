@@ -23,7 +23,7 @@ timeout --foreground "$seconds" qemu-system-x86_64 \
     -nodefaults -no-user-config -display none -serial stdio -no-reboot \
     -kernel "$(echo "$cache"/kernel/boot/vmlinuz-*)" -initrd "$work/initramfs" \
     -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off ${VM_ONLY:+only=$VM_ONLY}" </dev/null 2>&1 |
-    tr -d '\r' | tee "$work/console"
+    sed -u 's|\r$||' | tee "$work/console"
 
 passed=$(grep -c '^PASS ' "$work/console" || true)
 if grep -q '^FAIL ' "$work/console"; then
