@@ -12,8 +12,9 @@ use crate::api::{Client, ClientError};
 use crate::model::Instance;
 use crate::sys::process::spawn_detached;
 
-/// How long a daemon may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a daemon may take until it listens. A small machine that is busy needs many seconds; a
+/// daemon that ends is told at once.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often it is looked for.
 const TICK: Duration = Duration::from_millis(10);

@@ -43,10 +43,16 @@ pub fn remember_children() {
 /// As `sigwaitinfo(2)`'s.
 pub fn wait() -> io::Result<i32> {
     let set = full_set();
-    // SAFETY: the set is initialised; a null info pointer is allowed.
-    match unsafe { libc::sigwaitinfo(&raw const set, std::ptr::null_mut()) } {
-        -1 => Err(io::Error::last_os_error()),
-        signal => Ok(signal),
+    loop {
+        // SAFETY: the set is initialised; a null info pointer is allowed.
+        match unsafe { libc::sigwaitinfo(&raw const set, std::ptr::null_mut()) } {
+            // SIGSTOP and the freezer of cgroup v2 interrupt this call even with all held back.
+            -1 => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+            signal => return Ok(signal),
+        }
     }
 }
 

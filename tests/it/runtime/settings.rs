@@ -88,6 +88,23 @@ async fn the_small_init_reaps_and_passes_signals_on() {
 }
 
 #[tokio::test]
+async fn the_small_init_goes_on_after_it_was_stopped() {
+    let bed = Bed::new().await;
+    let mut request = bed.shell("sleep 0.5; exit 6");
+    request.container.init = true;
+    let id = request.container.id.clone();
+    let pid = bed.runtime.start(request).await.unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    // The freezer of cgroup v2 interrupts it in the same way.
+    for signal in [nix::sys::signal::Signal::SIGSTOP, nix::sys::signal::Signal::SIGCONT] {
+        nix::sys::signal::kill(pid, signal).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(bed.wait(&id).await.code, 6);
+    bed.end().await;
+}
+
+#[tokio::test]
 async fn a_paused_container_rests_and_can_still_be_stopped() {
     let bed = Bed::new().await;
     let request = bed.shell("while true; do echo x; sleep 0.02; done");
