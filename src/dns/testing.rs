@@ -271,10 +271,24 @@ fn answer(bytes: &[u8], addresses: &[Ipv4Addr]) -> Message {
     reply
 }
 
+/// Installs `dig` where it is missing, as the tests in `tests/` install what they need.
+fn install_dig() {
+    static INSTALLED: std::sync::Once = std::sync::Once::new();
+    INSTALLED.call_once(|| {
+        if !Path::new("/usr/bin/dig").exists() {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/install.sh");
+            #[expect(clippy::disallowed_methods, reason = "a script of the tests")]
+            let status = std::process::Command::new("sh").arg(script).status();
+            assert!(status.unwrap().success(), "dig cannot be installed (Debian: bind9-dnsutils)");
+        }
+    });
+}
+
 /// What `dig` prints when it asks the resolver in `netns`.
 pub(crate) async fn dig(netns: &Path, arguments: &'static str) -> String {
     let netns = netns.to_owned();
     let run = move || {
+        install_dig();
         in_netns(&netns, || {
             #[expect(clippy::disallowed_methods, reason = "a client that is not ours")]
             std::process::Command::new("dig")

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-
 use super::bridge::{self, Network};
 use super::connections::{self, Which};
 use super::names::Names;

@@ -71,9 +71,7 @@ impl Surroundings {
         let mut own = Vec::new();
         let mut links = self.handle.link().get().execute();
         while let Some(link) = links.try_next().await? {
-            let is_own = |attribute: &LinkAttribute| {
-                matches!(attribute, LinkAttribute::IfName(name) if name.starts_with(&prefix))
-            };
+            let is_own = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfName(name) if name.starts_with(&prefix));
             if link.attributes.iter().any(is_own) {
                 own.push(link.header.index);
             }
@@ -95,7 +93,9 @@ fn directly_connected(route: &RouteMessage, own: &[u32]) -> Option<IpNet> {
                 return None;
             }
             RouteAttribute::Oif(link) if own.contains(link) => return None,
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = Some(IpAddr::V4(*address)),
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+                to = Some(IpAddr::V4(*address))
+            }
             RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
                 to = Some(IpAddr::V6(*address));
             }

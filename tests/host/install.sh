@@ -3,6 +3,9 @@
 # when they are there. Only for Debian and its kin, as root; elsewhere install them by hand.
 set -eu
 here=$(dirname "$0")
+# Several tests may ask at the same time.
+exec 9>"${TMPDIR:-/tmp}/orca-tests-install.lock"
+flock 9
 missing=$(while read -r package; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
 done <"$here/packages")

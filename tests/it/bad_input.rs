@@ -103,7 +103,10 @@ fn not_root_is_told_what_to_do() {
     orca.write("stack.yaml", "name: a\nservices:\n  web:\n    image: orca/builtin\n");
     // The build directory need not be readable for others, so the program is copied.
     let copy = orca.files().join("orca");
-    std::fs::copy(env!("CARGO_BIN_EXE_orca"), &copy).unwrap();
+    // By another process: a file that this one holds open for writing, even for a moment, cannot be run
+    // while a test in another thread starts a program.
+    let copied = super::support::host("cp", &[env!("CARGO_BIN_EXE_orca"), copy.to_str().unwrap()]);
+    assert!(copied.status.success());
     let set = |path: &std::path::Path| {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();

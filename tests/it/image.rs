@@ -18,6 +18,7 @@ use tempfile::TempDir;
 #[expect(clippy::disallowed_methods, reason = "the tests check against other programs")]
 fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    super::support::prepare();
     let output = Command::new(program).args(&args).stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| {
         panic!(

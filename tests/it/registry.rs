@@ -36,6 +36,7 @@ impl Registry {
         );
         let file = dir.path().join("config.yml");
         fs::write(&file, config).unwrap();
+        super::support::prepare();
         let process = program("docker-registry")
             .arg("serve")
             .arg(&file)

@@ -153,6 +153,7 @@ pub(crate) async fn open(instance: &Instance) -> Runtime {
 }
 
 fn image(dir: &Path) {
+    crate::support::prepare();
     for name in ["bin", "etc", "tmp", "data"] {
         fs::create_dir_all(dir.join(name)).unwrap();
     }

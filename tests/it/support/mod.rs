@@ -6,6 +6,7 @@
 
 pub(crate) mod images;
 pub(crate) mod leaks;
+mod programs;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use self::leaks::Leaks;
+pub(crate) use self::programs::prepare;
 
 /// How long anything may take before a test gives up on it. Far more than it should: a machine that
 /// builds at the same time is slow.
@@ -32,6 +34,7 @@ impl Orca {
             nix::unistd::geteuid().is_root(),
             "these tests make namespaces, networks and cgroups: run them as root"
         );
+        prepare();
         Self { directory: tempfile::Builder::new().prefix("orca-it-").tempdir().unwrap() }
     }
 
