@@ -94,7 +94,7 @@ fn directly_connected(route: &RouteMessage, own: &[u32]) -> Option<IpNet> {
             }
             RouteAttribute::Oif(link) if own.contains(link) => return None,
             RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-                to = Some(IpAddr::V4(*address))
+                to = Some(IpAddr::V4(*address));
             }
             RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
                 to = Some(IpAddr::V6(*address));
