@@ -46,7 +46,7 @@ impl Hierarchy {
     /// With the base at a delegated cgroup, if this process is in one; and with what controllers
     /// there are in the base.
     pub(super) fn with_base(mut self) -> Self {
-        if let Some(base) = delegated(&self.own) {
+        if let Some(base) = delegated(self.version, &self.own) {
             self.base = base;
         }
         if self.version == Version::V2 {
@@ -140,9 +140,13 @@ impl<'a> Mount<'a> {
     }
 }
 
-/// The cgroup that systemd handed to this process's unit (`Delegate=yes`): its own cgroup, or the
-/// one above when the unit names a `DelegateSubgroup`. systemd marks it with an attribute.
-fn delegated(own: &Path) -> Option<PathBuf> {
+/// The cgroup that systemd handed to this process's unit (`Delegate=yes`), which it marks with an
+/// attribute: the one above this process's own when the unit names a `DelegateSubgroup`, else its own.
+///
+/// The latter is of no use in v2. Once it has children with controllers it may hold no process, and
+/// systemd, which starts the unit's process in it, could not start the unit again (`EBUSY`, shown as
+/// `219/CGROUP`) while containers run.
+fn delegated(version: Version, own: &Path) -> Option<PathBuf> {
     let marked = |dir: &&Path| {
         ["user.delegate", "trusted.delegate"].iter().any(|name| {
             let mut value = [0; 8];
@@ -150,7 +154,8 @@ fn delegated(own: &Path) -> Option<PathBuf> {
                 .is_ok_and(|length| value[..length] == *b"1")
         })
     };
-    own.ancestors().take(2).find(marked).map(Path::to_owned)
+    let nearest = if version == Version::V2 { 1 } else { 0 };
+    own.ancestors().take(2).skip(nearest).find(marked).map(Path::to_owned)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! folder knows about versions.
 //!
 //! Existing cgroups are never changed: orca makes children of a base of its own. The base is the
-//! cgroup that systemd delegated to the daemon's unit, or else the root of each hierarchy.
+//! cgroup that systemd delegated to the daemon's unit, or else the root of each hierarchy. In v2 the
+//! unit must name a `DelegateSubgroup` for that (systemd 254).
 //!
 //! Sources: `Documentation/admin-guide/cgroup-v1/`, `Documentation/admin-guide/cgroup-v2.rst`.
 

@@ -80,3 +80,28 @@ fn a_part_of_a_hierarchy_shows_the_path_below_it() {
 fn lines_that_make_no_sense_are_passed_over() {
     assert_eq!(seen("nonsense\n1 2 3 - \n - cgroup2", "x\n::\n0:\n"), []);
 }
+
+#[test]
+fn a_unit_that_systemd_must_be_able_to_start_again_is_no_base() {
+    let dir = tempfile::tempdir().unwrap();
+    let unit = dir.path().join("orca.service");
+    let subgroup = unit.join("daemon");
+    std::fs::create_dir_all(&subgroup).unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&unit, "trusted.delegate", b"1", flags).unwrap();
+    let check = |version, own: &Path, expected: &Path| {
+        let mount = dir.path().to_owned();
+        let hierarchy = Hierarchy {
+            version,
+            controllers: Vec::new(),
+            base: mount.clone(),
+            own: own.to_owned(),
+            mount,
+        };
+        assert_eq!(hierarchy.with_base().base, expected, "{version:?} {}", own.display());
+    };
+    check(Version::V2, &unit, dir.path());
+    check(Version::V2, &subgroup, &unit);
+    check(Version::V1, &unit, &unit);
+    check(Version::V1, &subgroup, &unit);
+}
