@@ -1,7 +1,5 @@
 //! orca on a kernel that has cgroup version 2 alone, whatever this machine has. See `tests/vm/`.
 
-#![expect(clippy::unwrap_used, reason = "all of this file is a test")]
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 
