@@ -78,6 +78,7 @@ impl Decode<'_> {
         if let Some(ipam) = node.get("ipam") {
             self.ipam(ipam, &path.key("ipam"), &mut network);
         }
+        self.unsupported_network(node, path);
         network
     }
 
@@ -178,17 +179,5 @@ impl Decode<'_> {
         }
         let content = node.text_of("content").unwrap_or_default();
         Some(FileSource::Content(content.as_bytes().to_vec()))
-    }
-}
-
-impl Decode<'_> {
-    /// Attributes of a service that orca does not do.
-    pub(super) fn unsupported(&mut self, node: &Node, path: &Path<'_>) {
-        if node.get("image").is_none() {
-            let message = "orca does not build images: give the service an image";
-            let at = node.get("build").unwrap_or(node);
-            self.refuse(at.key, path, message)
-                .hint("build it elsewhere and load it with `orca image load`");
-        }
     }
 }
