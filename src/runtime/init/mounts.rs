@@ -41,9 +41,13 @@ pub(in crate::runtime) fn prepare(plans: &[MountPlan]) -> Result<Vec<Option<Owne
                     clear: 0,
                     propagation: *propagation,
                 };
-                bind(path, subpath.as_deref(), *recursive, change)
-                    .doing(|| format!("use {}", path.to_string_lossy()))
-                    .map(Some)
+                let what = || match subpath {
+                    Some(part) => {
+                        format!("use {} in {}", part.to_string_lossy(), path.to_string_lossy())
+                    }
+                    None => format!("use {}", path.to_string_lossy()),
+                };
+                bind(path, subpath.as_deref(), *recursive, change).doing(what).map(Some)
             }
             _ => Ok(None),
         })
