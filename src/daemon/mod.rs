@@ -132,12 +132,11 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
         served = crate::api::server::serve(listener, daemon, told(stopping)) => served.map_err(io::Error::other),
         signal = terminated() => signal,
     };
-    info!("stopping; containers go on");
+    info!("stopping");
     drop(std::fs::remove_file(instance.socket()));
     // The loop ends between passes, so that nothing is half decided.
-    if stop_engine.send(()).is_err() {
-        warn!("the loop had ended before");
-    }
+    // It may have ended already: nobody can ask it for anything any more.
+    drop(stop_engine.send(()));
     drop(looping.await);
     if host.hands().runtime.containers().is_empty() {
         tidy(&instance, host.hands()).await;

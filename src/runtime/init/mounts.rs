@@ -205,6 +205,8 @@ fn place(
 ) -> Result<(), Failure> {
     let doing = || format!("mount {}", plan.target.to_string_lossy());
     let directory = inside::is_dir(tree).doing(doing)?;
+    // One that the image does not have is made, and then a tmpfs has the mode that the kernel gives.
+    let covers = inside::find(root, &plan.target).is_ok();
     let target = if directory {
         inside::find_or_make_dir(root, &plan.target)
     } else {
@@ -212,7 +214,7 @@ fn place(
     }
     .doing(doing)?;
     guard(root, plan, &target, privileged)?;
-    if directory && matches!(plan.source, MountSource::Tmpfs { .. }) {
+    if covers && directory && matches!(plan.source, MountSource::Tmpfs { .. }) {
         keep_mode(&target, tree, plan).doing(doing)?;
     }
     attach(tree, &target, c"").doing(doing)

@@ -115,9 +115,9 @@ services:
             "{ended:#}"
         );
     }
-    let logs = || orca.ok(&["logs", "-f", "stack.yaml", "--no-color"]);
+    let logs = || orca.ok(&["--file", "stack.yaml", "logs", "--no-color"]);
     eventually("all that talks has been said", || logs().contains("line 3999").then_some(()));
-    let talked = orca.ok(&["logs", "-f", "stack.yaml", "--no-color", "talks"]);
+    let talked = orca.ok(&["--file", "stack.yaml", "logs", "--no-color", "talks"]);
     assert!(!talked.contains("line 0 of"), "what is over the limit is dropped");
     assert!(talked.len() < 100_000, "{} bytes are kept", talked.len());
 
