@@ -39,7 +39,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Errors> {
     let mut loader = Loader::new(&options);
     let loaded = run(&mut loader);
     loader.result(loaded).map(|(mut loaded, warnings)| {
-        loaded.warnings = warnings;
+        loaded.warnings = once_for_each_path(warnings);
         loaded
     })
 }
@@ -58,5 +58,15 @@ fn run(loader: &mut Loader<'_>) -> Result<Loaded, Failed> {
     };
     let (project, refusals) = decode(&config.root, base, loader)?;
     let verdicts = verdicts(&config.written, &loader.sources);
+    let refusals = once_for_each_path(refusals);
     Ok(Loaded { project, warnings: Vec::new(), refusals, verdicts, config })
+}
+
+/// What is said of an attribute, said once: the reader of its value and the list of what orca does not do
+/// may both have a word.
+fn once_for_each_path(said: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut paths = std::collections::BTreeSet::new();
+    said.into_iter()
+        .filter(|said| said.path.is_empty() || paths.insert(said.path.clone()))
+        .collect()
 }

@@ -132,7 +132,7 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
         served = crate::api::server::serve(listener, daemon, told(stopping)) => served.map_err(io::Error::other),
         signal = terminated() => signal,
     };
-    info!("stopping; containers go on");
+    info!("stopping");
     drop(std::fs::remove_file(instance.socket()));
     // The loop ends between passes, so that nothing is half decided.
     if stop_engine.send(()).is_err() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, Device, Digest, Logging, Resources, TaskId, Ulimits};
+use super::{ContainerId, Device, Digest, Hook, Logging, Resources, TaskId, Ulimits};
 
 /// Everything about one container. It is made by the planner; the hands only carry it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,12 @@ pub struct Container {
     pub stop_signal: String,
     /// How long it has to end.
     pub stop_grace: Duration,
+    /// Run in it, one after the other, once its program runs.
+    #[serde(default)]
+    pub post_start: Vec<Hook>,
+    /// Run in it, one after the other, before it is asked to end.
+    #[serde(default)]
+    pub pre_stop: Vec<Hook>,
     /// OCI annotations.
     pub annotations: BTreeMap<String, String>,
 }

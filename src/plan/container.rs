@@ -69,6 +69,8 @@ pub(super) fn start(look: &Look<'_>, id: TaskId, task: &Task) -> Result<Start, S
         logging: service.logging.clone(),
         stop_signal: stop_signal(stack, service),
         stop_grace: stop_grace(service),
+        post_start: service.post_start.clone(),
+        pre_stop: service.pre_stop.clone(),
         annotations: service.annotations.clone(),
         id: container_id,
     };

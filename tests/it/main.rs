@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod attributes;
 mod bad_input;
 mod daemon_restart;
 mod examples;

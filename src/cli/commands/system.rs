@@ -71,6 +71,7 @@ async fn stop(context: &Context, args: &StopArgs) -> Outcome<u8> {
             return Ok(0);
         }
     };
+    let running = client.info().await.map_or(0, |system| system.running);
     client.shut_down(args.containers).await?;
     drop(client);
     let asked = Instant::now();
@@ -80,7 +81,11 @@ async fn stop(context: &Context, args: &StopArgs) -> Outcome<u8> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let with = if args.containers { " and all containers" } else { "; containers go on" };
+    let with = match (running, args.containers) {
+        (0, _) => "",
+        (_, true) => " and all containers",
+        (_, false) => "; containers go on",
+    };
     context.output.line(format_args!("stopped the daemon{with}"))?;
     Ok(0)
 }

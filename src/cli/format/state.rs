@@ -32,7 +32,12 @@ pub(crate) fn phase(state: TaskState) -> &'static str {
 pub(crate) fn status(task: &TaskStatus) -> String {
     let code = task.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
     let why = task.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let oom = if task.oom { ", out of memory" } else { "" };
+    // The reason of an end in words adds nothing where the status says it.
+    let plain = task.reason.as_deref().is_some_and(|reason| {
+        task.exit_code.is_some_and(|code| reason == format!("exited with status {code}"))
+    });
+    let oom = if task.oom && task.reason.is_none() { ", out of memory" } else { "" };
+    let end = if plain { code.clone() } else { format!("{code}{why}") };
     match task.state {
         TaskState::Pending => format!("Waiting{why}"),
         TaskState::Starting => "Starting".to_owned(),
@@ -41,7 +46,7 @@ pub(crate) fn status(task: &TaskStatus) -> String {
         TaskState::Restarting => format!("Restarting{code}{why}"),
         TaskState::Stopping => format!("{}, stopping", up(task)),
         TaskState::Completed => format!("Exited{code}"),
-        TaskState::Failed => format!("Exited{code}{oom}{why}"),
+        TaskState::Failed => format!("Exited{end}{oom}"),
     }
 }
 

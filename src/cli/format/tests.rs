@@ -148,6 +148,11 @@ fn the_status_says_how_it_is_and_why() {
         &|t| (t.exit_code, t.oom) = (Some(137), true),
         "Exited (137), out of memory",
     );
+    check(
+        TaskState::Failed,
+        &|t| (t.exit_code, t.reason) = (Some(3), Some("exited with status 3".to_owned())),
+        "Exited (3)",
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod orca;
 mod resources;
 mod service;
 mod top;
+mod unsupported;
 
 use super::diagnostic::{Diagnostic, Failed, Problem, Problems, Severity};
 use super::load::{Loader, members};

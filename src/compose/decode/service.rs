@@ -28,7 +28,7 @@ impl Decode<'_> {
             tty: flag(node, "tty"),
             stdin_open: flag(node, "stdin_open"),
             init: flag(node, "init"),
-            stop_signal: text(node, "stop_signal"),
+            stop_signal: self.signal(node, path),
             stop_grace_period: duration(node, "stop_grace_period"),
             post_start: hooks(node, "post_start"),
             pre_stop: hooks(node, "pre_stop"),
@@ -68,6 +68,7 @@ impl Decode<'_> {
         self.deploy(node, path, &mut service);
         self.orca(node, path, &mut service);
         self.image_is_given(node, path);
+        self.unsupported(node, path);
         service
     }
 
@@ -78,6 +79,12 @@ impl Decode<'_> {
             self.refuse(at.key, path, "orca does not build images: give the service an image")
                 .hint("build it elsewhere and load it with `orca image load`");
         }
+    }
+
+    fn signal(&mut self, node: &Node, path: &Path<'_>) -> Option<String> {
+        self.parsed(node, "stop_signal", path, "a signal, such as SIGTERM", |text| {
+            is_signal(text).then(|| text.to_owned())
+        })
     }
 
     fn pull_policy(&mut self, node: &Node, path: &Path<'_>) -> PullPolicy {
@@ -250,6 +257,27 @@ impl Decode<'_> {
             }
         }
     }
+}
+
+/// The names of Linux's signals, without `SIG`.
+const SIGNALS: &str = "HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM \
+    STKFLT CHLD CLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS";
+
+/// Whether a text names a signal: `SIGTERM`, `TERM`, `15`, `RTMIN+3`.
+fn is_signal(text: &str) -> bool {
+    let upper = text.trim().to_ascii_uppercase();
+    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let real_time = |sign| {
+        let first = if sign == '+' { "RTMIN" } else { "RTMAX" };
+        short.strip_prefix(first).is_some_and(|rest| {
+            let offset = rest.strip_prefix(sign).map(str::parse::<u8>);
+            rest.is_empty() || matches!(offset, Some(Ok(0..=30)))
+        })
+    };
+    upper.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number))
+        || SIGNALS.split_whitespace().any(|name| name == short)
+        || real_time('+')
+        || real_time('-')
 }
 
 fn hooks(node: &Node, name: &str) -> Vec<Hook> {

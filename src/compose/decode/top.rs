@@ -78,6 +78,7 @@ impl Decode<'_> {
         if let Some(ipam) = node.get("ipam") {
             self.ipam(ipam, &path.key("ipam"), &mut network);
         }
+        self.unsupported_network(node, path);
         network
     }
 

@@ -165,7 +165,7 @@ pub(super) static VOLUME_MOUNT: Object = object(&[
 static MOUNT_BIND: Object = object(&[
     field("selinux", Shape::Choice(&["z", "Z"])),
     field("propagation", Shape::Text),
-    field("create_host_path", Shape::Flag),
+    field("create_host_path", Shape::ThreeWay),
     field("recursive", Shape::Choice(&["enabled", "disabled", "writable", "readonly"])),
 ]);
 

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::{Daemon, blocking, images_in_use, internal};
 use crate::api::control::{Answer, DiskUsage, Info, Space};
-use crate::model::{Agreed, Command, Phase};
+use crate::model::{Agreed, Command};
 use crate::runtime::cgroup::{Cgroups, Version};
 
 /// How long programs may take to end when the daemon is told to stop them, beyond their own grace.
@@ -73,9 +73,8 @@ impl Daemon {
         self.commit(Command::Suspend(true)).await?;
         let mut view = self.engine.view();
         let quiet = view.wait_for(|view| {
-            let ended = |phase: &Phase| matches!(phase, Phase::Exited(_));
-            view.observed.containers.values().all(|container| ended(&container.phase))
-                && view.observed.sandboxes.is_empty()
+            // What has ended goes as well: while a container is known, the launcher stays for it.
+            view.observed.containers.is_empty() && view.observed.sandboxes.is_empty()
         });
         if timeout(STOP_WAIT, quiet).await.is_err() {
             warn!("some containers have not ended; they are left to their shims");

@@ -5,6 +5,7 @@
 
 mod files;
 mod health;
+mod hooks;
 mod naming;
 mod network;
 mod operations;
@@ -25,7 +26,7 @@ use self::operations::Operations;
 use super::{Host, Problem};
 use crate::image;
 use crate::model::{
-    Agreed, AttemptId, ContainerId, Exit, Health, Instance, NetworkTable, Now, Observed,
+    Agreed, AttemptId, Boottime, ContainerId, Exit, Health, Instance, NetworkTable, Now, Observed,
     ObservedContainer, Phase, TaskId, labels,
 };
 use crate::network::Networks;
@@ -87,6 +88,8 @@ struct Inner {
     /// The volumes that are there.
     volumes: BTreeSet<String>,
     health: HealthRecords,
+    /// Containers whose hooks after the start have not all ended, and those that one failed in.
+    hooks: hooks::Hooks,
     /// Containers that were stopped because they were unhealthy.
     stopped_unhealthy: BTreeSet<ContainerId>,
     on_link: Vec<ipnet::IpNet>,
@@ -247,11 +250,19 @@ impl Host for LinuxHost {
 }
 
 impl Inner {
+    /// A container's health, and since when. It is starting until its hooks have ended.
+    fn health_of(&self, id: &ContainerId, since: Boottime) -> (Health, Boottime) {
+        if self.hooks.pending(id) {
+            return (Health::Starting, since);
+        }
+        self.health.of(id).unwrap_or((Health::None, since))
+    }
+
     fn observed(&self, id: &ContainerId, record: &ContainerRecord) -> ObservedContainer {
         let phase = match &record.phase {
             ContainerPhase::Creating => Phase::Creating,
             ContainerPhase::Running { pid, since, stopping, paused } => {
-                let (health, health_since) = self.health.of(id).unwrap_or((Health::None, *since));
+                let (health, health_since) = self.health_of(id, *since);
                 Phase::Running {
                     since: *since,
                     pid: *pid,
@@ -261,11 +272,14 @@ impl Inner {
                     paused: *paused,
                 }
             }
-            ContainerPhase::Exited(exit) => Phase::Exited(Exit {
-                unhealthy: self.stopped_unhealthy.contains(id),
-                was_healthy: self.health.was_healthy(id),
-                ..exit.clone()
-            }),
+            ContainerPhase::Exited(exit) => Phase::Exited(self.hooks.judge(
+                id,
+                Exit {
+                    unhealthy: self.stopped_unhealthy.contains(id),
+                    was_healthy: self.health.was_healthy(id),
+                    ..exit.clone()
+                },
+            )),
         };
         ObservedContainer { id: id.clone(), phase, busy: self.operations.busy(id) }
     }

@@ -59,17 +59,24 @@ impl LinuxHost {
         limit: Duration,
     ) -> Result<String, String> {
         let request = ExecRequest { args, ..ExecRequest::default() };
-        let run = async {
-            let mut exec = self.hands.runtime.exec(id, request).await.map_err(|e| e.to_string())?;
-            let outputs = (beginning(exec.stdout.take()), beginning(exec.stderr.take()));
-            let (mut output, error) = tokio::join!(outputs.0, outputs.1);
-            output.extend(error);
-            let code = exec.wait().await.map_err(|error| error.to_string())?;
-            let output = String::from_utf8_lossy(&output).into_owned();
-            if code == 0 { Ok(output) } else { Err(format!("exit status {code}: {output}")) }
-        };
+        let run = self.run_inside(id, request);
         // Dropping the program's handle kills it.
         timeout(limit, run).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
+    }
+
+    /// Runs a program in a container to its end: what it said, or with what status it failed.
+    pub(super) async fn run_inside(
+        &self,
+        id: &ContainerId,
+        request: ExecRequest,
+    ) -> Result<String, String> {
+        let mut exec = self.hands.runtime.exec(id, request).await.map_err(|e| e.to_string())?;
+        let outputs = (beginning(exec.stdout.take()), beginning(exec.stderr.take()));
+        let (mut output, error) = tokio::join!(outputs.0, outputs.1);
+        output.extend(error);
+        let code = exec.wait().await.map_err(|error| error.to_string())?;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        if code == 0 { Ok(output) } else { Err(format!("exit status {code}: {output}")) }
     }
 
     async fn probe_from_inside(

@@ -150,10 +150,18 @@ impl LinuxHost {
         if let Some(check) = health {
             self.expect_health(&id, check);
         }
+        let hooks = request.container.post_start.clone();
+        self.expect_hooks(&id, &hooks);
         match self.hands.runtime.start(request).await {
-            Ok(_) => self.begin_probing(&id),
+            Ok(_) => {
+                self.begin_probing(&id);
+                self.begin_hooks(&id, hooks);
+            }
             // The container is there all the same, as one that ended with this reason.
-            Err(error) => debug!(%attempt, %error, "the program does not run"),
+            Err(error) => {
+                self.forget_hooks(&id);
+                debug!(%attempt, %error, "the program does not run");
+            }
         }
         Ok(())
     }
@@ -197,6 +205,7 @@ impl LinuxHost {
         if reason == StopReason::Unhealthy {
             self.inner().stopped_unhealthy.insert(id.clone());
         }
+        self.run_pre_stop(id, grace).await;
         Ok(self.hands.runtime.stop(id, signal, grace).await?)
     }
 
@@ -214,6 +223,7 @@ impl LinuxHost {
         let root = id.clone();
         spawn_blocking(move || images.remove_root(&root)).await??;
         self.forget_health(id);
+        self.forget_hooks(id);
         let mut inner = self.inner();
         inner.stopped_unhealthy.remove(id);
         let agreed = Arc::clone(&inner.agreed);

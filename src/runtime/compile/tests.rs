@@ -47,6 +47,8 @@ fn container() -> Container {
         stop_signal: String::new(),
         stop_grace: Duration::from_secs(10),
         annotations: BTreeMap::new(),
+        post_start: Vec::new(),
+        pre_stop: Vec::new(),
     }
 }
 

@@ -41,9 +41,13 @@ pub(in crate::runtime) fn prepare(plans: &[MountPlan]) -> Result<Vec<Option<Owne
                     clear: 0,
                     propagation: *propagation,
                 };
-                bind(path, subpath.as_deref(), *recursive, change)
-                    .doing(|| format!("use {}", path.to_string_lossy()))
-                    .map(Some)
+                let what = || match subpath {
+                    Some(part) => {
+                        format!("use {} in {}", part.to_string_lossy(), path.to_string_lossy())
+                    }
+                    None => format!("use {}", path.to_string_lossy()),
+                };
+                bind(path, subpath.as_deref(), *recursive, change).doing(what).map(Some)
             }
             _ => Ok(None),
         })
@@ -201,6 +205,8 @@ fn place(
 ) -> Result<(), Failure> {
     let doing = || format!("mount {}", plan.target.to_string_lossy());
     let directory = inside::is_dir(tree).doing(doing)?;
+    // One that the image does not have is made, and then a tmpfs has the mode that the kernel gives.
+    let covers = inside::find(root, &plan.target).is_ok();
     let target = if directory {
         inside::find_or_make_dir(root, &plan.target)
     } else {
@@ -208,7 +214,7 @@ fn place(
     }
     .doing(doing)?;
     guard(root, plan, &target, privileged)?;
-    if directory && matches!(plan.source, MountSource::Tmpfs { .. }) {
+    if covers && directory && matches!(plan.source, MountSource::Tmpfs { .. }) {
         keep_mode(&target, tree, plan).doing(doing)?;
     }
     attach(tree, &target, c"").doing(doing)

@@ -203,6 +203,8 @@ fn container(id: ContainerId, args: &[&str]) -> Container {
         stop_signal: String::new(),
         stop_grace: Duration::from_secs(10),
         annotations: BTreeMap::new(),
+        post_start: Vec::new(),
+        pre_stop: Vec::new(),
     }
 }
 
