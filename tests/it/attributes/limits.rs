@@ -99,7 +99,7 @@ services:
     logging: {driver: json-file, options: {max-size: 64k, max-file: "2"}}
 "#,
     );
-    orca.run(&["up", "-f", "stack.yaml"]).expect(1);
+    orca.ok(&["up", "-d", "-f", "stack.yaml"]);
     let hungry = end(&orca, "ends-hungry-1");
     assert_eq!(
         (&hungry["ExitCode"], &hungry["OomKilled"]),
@@ -123,7 +123,9 @@ services:
 
     eventually("told is ready", || logs().contains("ready").then_some(()));
     orca.ok(&["stop", "-f", "stack.yaml", "told"]);
-    assert!(logs().contains("| told"), "the signal of the file is the one that is sent");
+    eventually("the signal of the file is the one that is sent", || {
+        logs().contains("| told").then_some(())
+    });
     let began = Instant::now();
     orca.ok(&["stop", "-f", "stack.yaml", "deaf"]);
     let took = began.elapsed();
