@@ -34,8 +34,7 @@ services:
     assert!(answer.contains("there"), "names are answered: {answer}");
     std::thread::sleep(std::time::Duration::from_millis(2500));
 
-    // The next command that needs it starts a new daemon, which finds everything again.
-    orca.ok(&["up", "-d", "-f", "stack.yaml"]);
+    // The next command starts a new daemon, which finds everything again.
     assert_eq!(orca.pid("alone-web-1"), before);
     let short = eventually("the end of short is known", || {
         let now = orca.container("alone-short-1");

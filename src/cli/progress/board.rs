@@ -137,6 +137,7 @@ impl Row {
 /// A task's latest word.
 fn word(task: &TaskStatus) -> (String, Mood) {
     let because = |word: &str| match &task.reason {
+        Some(reason) if reason.starts_with(word) => reason.clone(),
         Some(reason) => format!("{word}: {reason}"),
         None => word.to_owned(),
     };

@@ -183,7 +183,12 @@ impl Decode<'_> {
             match name.as_str() {
                 "max-size" => match parse_bytes(&text) {
                     Ok(-1) => logging.max_size = u64::MAX,
-                    Ok(size @ 1..) => logging.max_size = size.unsigned_abs(),
+                    Ok(size @ 1..) => {
+                        logging.max_size = size.unsigned_abs();
+                        if logging.max_size < LOG_MIN {
+                            self.warn(member.mark, &path, "a log file has at least 64 KiB");
+                        }
+                    }
                     _ => {
                         self.error(member.mark, &path, format!("invalid size {text:?}"));
                     }
@@ -258,6 +263,9 @@ impl Decode<'_> {
         }
     }
 }
+
+/// The smallest size of a log file that is kept to.
+const LOG_MIN: u64 = 64 << 10;
 
 /// The names of Linux's signals, without `SIG`.
 const SIGNALS: &str = "HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM \
