@@ -7,14 +7,8 @@ use crate::compose::tree::{Node, Path};
 
 /// Attributes of a service without which it would be another service, and what to say.
 const REFUSED: &[(&str, &str)] = &[
-    ("provider", "orca has no providers"),
-    ("models", "orca has no models"),
-    ("gpus", "orca cannot give a container a GPU yet"),
     ("credential_spec", "credential specifications are a thing of Windows"),
     ("storage_opt", "the size of a container's own files cannot be limited"),
-    ("use_api_socket", "orca has no Docker API to give to a container"),
-    ("external_links", "links to containers of other projects are not supported"),
-    ("pre_start", "hooks before the start are not supported"),
 ];
 
 /// Attributes of a service that it can do without, and what to say.

@@ -96,7 +96,10 @@ impl Arrange {
     fn object(&self, object: &Object, node: &Node) -> Out {
         let mut members = Vec::new();
         for field in object.fields {
-            let out = match (node.get(field.name), field.absent) {
+            // docker compose does not print this one when it is false; here it has a meaning.
+            let is_told =
+                |node: &&Node| field.name != "create_host_path" || node.value != Value::Bool(false);
+            let out = match (node.get(field.name).filter(is_told), field.absent) {
                 (Some(node), absent) => {
                     let out = self.shape(&field.shape, node);
                     let is_empty = matches!(&out, Out::Map(members) if members.is_empty());

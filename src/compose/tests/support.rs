@@ -75,6 +75,7 @@ fn verdicts_and_refusals_have_places() {
         headlines,
         [
             "-:4:5: services.a.gpus: not supported: devices by request are planned; name them with `devices`",
+            "-:5:14: services.a.runtime: orca has its own runtime: \"nvidia\" cannot be had",
             "-:10:8: secrets.s.external: not supported: a store of secrets is planned",
         ]
     );
@@ -82,8 +83,8 @@ fn verdicts_and_refusals_have_places() {
     assert_eq!(
         headlines,
         [
-            "-:5:5: services.a.runtime: ignored: orca is its own runtime",
             "-:7:7: services.a.deploy.update_config: planned, and not looked at yet: a changed service is stopped and started anew",
+            "-:7:24: services.a.deploy.update_config.order: planned: for now the old container stops before the new one starts",
         ]
     );
     let verdict = |path: &str| {

@@ -8,7 +8,9 @@ use super::*;
 fn resolve(scene: &Scene, task: u64, name: &str) -> String {
     let netns = scene.agreed.tasks.keys().map(|id| (*id, PathBuf::from("/netns"))).collect();
     let table = names(&scene.agreed, &scene.observed, &netns);
-    match table.sandboxes[&TaskId(task)].names.get(name) {
+    let sandbox = &table.sandboxes[&TaskId(task)];
+    let zones = sandbox.zones.iter().map(|zone| &table.zones[zone].names);
+    match std::iter::once(&sandbox.names).chain(zones).find_map(|names| names.get(name)) {
         None => "-".to_owned(),
         Some(ips) => ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     }
@@ -122,7 +124,8 @@ fn addresses_have_names() {
     let netns = BTreeMap::from([(TaskId(3), PathBuf::from("/netns"))]);
     let table = names(&scene.agreed, &scene.observed, &netns);
     let sandbox = &table.sandboxes[&TaskId(3)];
-    assert_eq!(sandbox.reverse[&"10.200.0.2".parse().unwrap()], "shop-db-1.shop_default");
+    let zone = &table.zones[&sandbox.zones[0]];
+    assert_eq!(zone.reverse[&"10.200.0.2".parse().unwrap()], "shop-db-1.shop_default");
     assert_eq!(sandbox.own_networks, ["10.200.0.0/24".parse::<ipnet::IpNet>().unwrap()]);
     assert_eq!((sandbox.netns.to_str().unwrap(), table.sandboxes.len()), ("/netns", 1));
 }

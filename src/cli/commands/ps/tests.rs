@@ -28,9 +28,9 @@ fn the_table_looks_like_docker_composes() {
     setup.exit_code = Some(3);
     setup.reason = Some("exited with status 3".to_owned());
     insta::assert_snapshot!(table(&[&web(), &setup], now(), false), @r#"
-    NAME           IMAGE     COMMAND                  SERVICE   CREATED       STATUS                             PORTS
-    shop-web-1     web:1     "/bin/web --listen 0…"   web       2 hours ago   Up 2 minutes (healthy)             127.0.0.1:8080->80/tcp
-    shop-setup-1   setup:1   "/bin/setup --listen…"   setup     2 hours ago   Exited (3): exited with status 3
+    NAME           IMAGE     COMMAND                  SERVICE   CREATED       STATUS                   PORTS
+    shop-web-1     web:1     "/bin/web --listen 0…"   web       2 hours ago   Up 2 minutes (healthy)   127.0.0.1:8080->80/tcp
+    shop-setup-1   setup:1   "/bin/setup --listen…"   setup     2 hours ago   Exited (3)
     "#);
 }
 
