@@ -1,7 +1,6 @@
 //! The figures of `docs/performance.md`: `cargo bench --bench speed`, as root.
 //!
-//! Everything is measured from outside, on the real program, with the built-in image. `--peers` runs
-//! the same stacks with docker and podman in the same minutes, where they are installed. Nothing here
+//! Everything is measured from outside, on the real program, with the built-in image. Nothing here
 //! judges: it prints medians.
 
 #![allow(
