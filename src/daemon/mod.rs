@@ -118,10 +118,15 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     let (stop_engine, stopped) = oneshot::channel();
     let start = engine::Start { host: Arc::clone(&host), store };
     let suspended = start.store.agreed().suspended;
+    let mut view = engine.view();
     let looping = tokio::spawn(engine::run(start, ends, stopped));
     if suspended {
         engine.commit(Command::Suspend(false)).await?;
     }
+
+    // Callers see what is there from the first moment, not an empty host. An error means that the loop has
+    // ended; the server then says so.
+    drop(view.changed().await);
 
     let (stop, stopping) = watch::channel(false);
     let daemon = Arc::new(Daemon::new(instance.clone(), engine, Arc::clone(&host), stop));

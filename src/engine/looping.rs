@@ -33,6 +33,7 @@ pub async fn run<H: Host>(start: Start<H>, mut ends: Ends, mut stop: oneshot::Re
         agreed: Arc::new(start.store.agreed().clone()),
         store: start.store,
         observed: Observed::default(),
+        shown: false,
     };
     let mut waiting = Vec::new();
     loop {
@@ -65,6 +66,8 @@ struct State<H> {
     store: Store,
     agreed: Arc<Agreed>,
     observed: Observed,
+    /// Whether a view has been shown.
+    shown: bool,
 }
 
 impl<H: Host> State<H> {
@@ -104,10 +107,12 @@ impl<H: Host> State<H> {
             drop(answer.send(Ok(Arc::clone(&view.0))));
         }
         ends.view.send_if_modified(|shown| {
-            let differs = **shown != *view.0;
+            // The first is told even if it shows nothing: callers wait for it.
+            let differs = **shown != *view.0 || !self.shown;
             *shown = Arc::clone(&view.0);
             differs
         });
+        self.shown = true;
         view.1
     }
 

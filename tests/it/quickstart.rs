@@ -1,6 +1,6 @@
 //! The README's first command: nothing is installed, nothing is pulled.
 
-use super::support::{Orca, curl, eventually, free_port, repository};
+use super::support::{Orca, curl, free_port, repository};
 
 fn quickstart(port: u16) -> String {
     let text =
@@ -43,21 +43,17 @@ fn the_port_answers_on_every_address_of_the_host_and_to_containers() {
 }
 
 #[test]
-fn down_leaves_nothing_in_the_kernel() {
-    let before = super::support::leaks::network_namespaces();
+fn down_leaves_nothing_in_the_kernel_and_the_next_up_makes_it_anew() {
     let orca = Orca::new();
-    orca.up(&quickstart(free_port()));
-    orca.ok(&["down", "-f", "stack.yaml"]);
+    let directory = orca.root().parent().unwrap().to_owned();
+    for _ in 0..2 {
+        orca.up(&quickstart(free_port()));
+        orca.ok(&["down", "-f", "stack.yaml"]);
+        let left = super::support::leaks::Leaks::of_kernel(&directory, super::support::PATIENCE);
+        assert!(left.is_empty(), "left behind by down:\n{left}");
+    }
     assert_eq!(orca.ok(&["ls", "-q"]).trim(), "");
     orca.ok(&["system", "stop"]);
-    let left = super::support::leaks::Leaks::wait_for_none(
-        orca.root().parent().unwrap(),
-        super::support::PATIENCE,
-    );
-    assert!(left.is_empty(), "left behind:\n{left}");
-    let own = eventually("the namespaces go", || {
-        let now = super::support::leaks::network_namespaces();
-        (now.len() <= before.len() + 64).then_some(now)
-    });
-    assert!(!own.is_empty());
+    let left = super::support::leaks::Leaks::wait_for_none(&directory, super::support::PATIENCE);
+    assert!(left.is_empty(), "left behind by system stop:\n{left}");
 }

@@ -95,6 +95,8 @@ struct Inner {
     on_link: Vec<ipnet::IpNet>,
     /// How long programs have to end because a user said so with a command, by stack and service.
     grace: BTreeMap<(String, Option<String>), Duration>,
+    /// Whether nothing is left in the kernel, because there is nothing to run.
+    resting: bool,
     /// The network that is in force.
     network: NetworkTable,
     /// The network that should be: with the ports that others have.

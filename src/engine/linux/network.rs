@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::LinuxHost;
 use crate::engine::Problem;
 use crate::model::NetworkTable;
@@ -14,7 +16,13 @@ impl LinuxHost {
     pub(super) async fn put_network_table(&self, table: &NetworkTable) -> Vec<Problem> {
         let (free, mut problems) = self.without_taken_ports(table);
         self.inner().wanted_network = table.clone();
-        match self.hands.networks.apply(&free).await {
+        let applied = if self.is_empty(table) {
+            self.rest().await
+        } else {
+            self.inner().resting = false;
+            self.hands.networks.apply(&free).await
+        };
+        match applied {
             Ok(()) => {
                 let differs = std::mem::replace(&mut self.inner().network, free.clone()) != free;
                 if differs {
@@ -34,6 +42,29 @@ impl LinuxHost {
         // differ from the last costs no message.
         self.naming.ask();
         problems
+    }
+
+    /// Whether there is nothing to run, and nothing left of what ran.
+    fn is_empty(&self, table: &NetworkTable) -> bool {
+        let inner = self.inner();
+        *table == NetworkTable::default()
+            && inner.agreed.tasks.is_empty()
+            && inner.sandboxes.is_empty()
+            && inner.operations.is_idle()
+            && self.hands.runtime.containers().is_empty()
+    }
+
+    /// Leaves nothing in the kernel while there is nothing to run. The next start makes it anew.
+    async fn rest(&self) -> Result<(), crate::network::NetworkError> {
+        if self.inner().resting {
+            return Ok(());
+        }
+        self.hands.networks.remove_all().await?;
+        if let Err(error) = self.hands.runtime.close().await {
+            warn!(error = &error as &dyn std::error::Error, "the launcher or its cgroup stays");
+        }
+        self.inner().resting = true;
+        Ok(())
     }
 
     fn without_taken_ports(&self, table: &NetworkTable) -> (NetworkTable, Vec<Problem>) {

@@ -82,6 +82,11 @@ impl Operations {
         wait
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Whether an operation on this container is under way.
     pub(super) fn busy(&self, id: &ContainerId) -> bool {
         self.under_way.contains_key(&Subject::Container(id.clone()))
