@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this file is tests, and their hands")]
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +25,12 @@ use orca::sys::netns::in_netns;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-const ORCA: &str = env!("CARGO_BIN_EXE_orca");
+/// The program, by a file that is opened before the test's own file systems hide where it was built.
+fn orca() -> PathBuf {
+    static PROGRAM: OnceLock<File> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| File::open(env!("CARGO_BIN_EXE_orca")).unwrap());
+    format!("/proc/self/fd/{}", program.as_raw_fd()).into()
+}
 
 /// A host of its own: network and mount namespaces that end with the test, and a helper that does
 /// too.
@@ -51,7 +59,7 @@ impl Host {
     }
 
     async fn client(&self) -> Client {
-        Client::connect_or_start(&self.instance, Path::new(ORCA)).await.unwrap()
+        Client::connect_or_start(&self.instance, &orca()).await.unwrap()
     }
 
     /// The helper's process, as its last log line of the kind tells.
@@ -85,6 +93,7 @@ fn on_new_host<F: Future<Output = ()>>(work: impl FnOnce(Host) -> F + Send + 'st
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        orca();
         // Of its own, so that namespaces bound to files there are gone with the files.
         let temporary = std::env::temp_dir();
         mount(none, &temporary, Some("tmpfs"), MsFlags::empty(), none).unwrap();

@@ -145,6 +145,7 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     }
     drop(looping.await);
     if host.hands().runtime.containers().is_empty() {
+        host.let_netd_end();
         tidy(&instance, host.hands()).await;
     }
     served.map_err(DaemonError::Serve)

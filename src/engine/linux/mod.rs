@@ -146,6 +146,11 @@ impl LinuxHost {
         };
     }
 
+    /// Lets the network helper end: the daemon is about to end it.
+    pub fn let_netd_end(&self) {
+        self.naming.close();
+    }
+
     /// Passes on the news of the hands, for as long as the host is there.
     fn watch(self: &Arc<Self>) {
         let sources = [self.hands.runtime.changed(), self.hands.networks.changes()];
