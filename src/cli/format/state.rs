@@ -36,7 +36,8 @@ pub(crate) fn status(task: &TaskStatus) -> String {
     let plain = task.reason.as_deref().is_some_and(|reason| {
         task.exit_code.is_some_and(|code| reason == format!("exited with status {code}"))
     });
-    let oom = if task.oom && task.reason.is_none() { ", out of memory" } else { "" };
+    let told = task.reason.as_deref().is_some_and(|reason| reason.contains("memory"));
+    let oom = if task.oom && !told { ", out of memory" } else { "" };
     let end = if plain { code.clone() } else { format!("{code}{why}") };
     match task.state {
         TaskState::Pending => format!("Waiting{why}"),

@@ -7,7 +7,7 @@ a_container_killed_for_lack_of_memory_is_told_as_such() {
         is "$(field memory $name ExitCode)" 137
         is "$(field memory $name OomKilled)" true
     done
-    orca -p memory ps -a | grep 'out of memory'
+    orca -p memory ps -a | grep 'lack of memory'
     orca down -f memory.yaml
 }
 check a_container_killed_for_lack_of_memory_is_told_as_such
