@@ -12,7 +12,7 @@ use super::{LinuxHost, files, remove_quietly};
 use crate::engine::Problem;
 use crate::model::{
     ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount, HostMountSource,
-    NetworkNamespace, TaskId, Want,
+    NetworkNamespace, TaskId,
 };
 use crate::plan::{Start, StartVolume, Step, StopReason};
 use crate::runtime::{NetworkPath, StartRequest};
@@ -94,7 +94,7 @@ impl LinuxHost {
                 let grace = self.grace(attempt.task).unwrap_or(grace);
                 self.stop(&id, &signal, grace, reason).await
             }
-            Step::Remove { id, .. } => self.remove(&id).await,
+            Step::Remove { id, log } => self.remove(&id, log).await,
             Step::RemoveSandbox { task } => self.remove_task(task).await,
         }
     }
@@ -217,11 +217,16 @@ impl LinuxHost {
         of(Some(task.service.clone())).or_else(|| of(None))
     }
 
-    async fn remove(&self, id: &ContainerId) -> Result<(), StepError> {
+    /// Removes a container that has ended; with it the log, if its task will not be asked for it any more.
+    async fn remove(&self, id: &ContainerId, log: bool) -> Result<(), StepError> {
+        let log_dir = self.hands.runtime.container(id).map(|record| record.log_dir);
         self.hands.runtime.remove(id).await?;
         let images = self.hands.images.clone();
         let root = id.clone();
         spawn_blocking(move || images.remove_root(&root)).await??;
+        if let Some(log_dir) = log_dir.filter(|_| log) {
+            spawn_blocking(move || remove_quietly(&log_dir)).await?;
+        }
         self.forget_health(id);
         self.forget_hooks(id);
         let mut inner = self.inner();
@@ -231,7 +236,8 @@ impl LinuxHost {
         Ok(())
     }
 
-    /// Removes what is left of a task: its sandbox, its files, its log.
+    /// Removes what is left of a task's sandbox, and its files. Its log goes with its last container: a
+    /// stopped service can still be asked what it said.
     async fn remove_task(&self, task: TaskId) -> Result<(), StepError> {
         let addresses = self.inner().agreed.tasks.get(&task).map(|task| task.addresses.clone());
         // Names first: the resolver's sockets would hold the namespace.
@@ -241,13 +247,8 @@ impl LinuxHost {
         for address in addresses.unwrap_or_default().values() {
             self.hands.networks.forget_connections(address.v4).await?;
         }
-        let mut paths = vec![self.task_directory(task)];
-        // A task that only rests (`system stop --containers`) comes back and keeps its log.
-        let rests = self.inner().agreed.tasks.get(&task).is_some_and(|task| task.want == Want::Run);
-        if !rests {
-            paths.push(Self::log_directory(&self.instance, task));
-        }
-        spawn_blocking(move || paths.iter().for_each(|path| remove_quietly(path))).await?;
+        let directory = self.task_directory(task);
+        spawn_blocking(move || remove_quietly(&directory)).await?;
         self.inner().failed_starts.retain(|attempt, _| attempt.task != task);
         Ok(())
     }
