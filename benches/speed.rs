@@ -11,7 +11,7 @@
 )]
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,7 +113,7 @@ impl Bench {
                 nix::sys::signal::Signal::SIGKILL,
             );
             // The new process is found in /proc: asking the daemon would cost what is measured.
-            while children_of(&self.directory.path().join("run"), before).is_none() {
+            while next_process(before).is_none() {
                 std::thread::yield_now();
             }
             times.push(began.elapsed());
@@ -162,7 +162,7 @@ impl Drop for Bench {
 }
 
 /// The first process of a container that is not `before`, found by its command line.
-fn children_of(_run: &Path, before: i32) -> Option<i32> {
+fn next_process(before: i32) -> Option<i32> {
     processes()
         .into_iter()
         .find(|(pid, line)| *pid != before && line.starts_with("/bin/orca demo sleep"))
