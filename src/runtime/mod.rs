@@ -13,6 +13,8 @@ pub mod cgroup;
 pub mod client;
 mod compile;
 mod exec;
+mod first;
+mod hooks;
 mod init;
 pub mod launcher;
 pub mod log;

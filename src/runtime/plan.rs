@@ -8,14 +8,18 @@ use std::path::PathBuf;
 
 use super::cgroup::Part;
 use super::wire::{Blob, Wire, WireError, wire_struct};
+use crate::sys::mounts::READ_ONLY;
 
 wire_struct!(Part { v2, controllers, path });
 
 /// Counts up with each change of the bytes below or of `protocol`. A daemon only hands plans to a
 /// launcher of the same version.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// The largest plan in bytes: its mounted files and environment are most of it.
 pub(super) const MAX_BYTES: usize = 64 << 20;
+
+/// In place of a kind of namespace: a mount namespace whose `/dev/shm` is shared.
+pub(super) const SHM: u32 = 1;
 
 /// What a shim is told. The descriptors that come along are, in this order: the held lock, the
 /// listening socket, and those of `joins`.
@@ -31,8 +35,10 @@ pub(super) struct StartPlan {
     pub log: Option<LogPlan>,
     /// Namespaces to be made: `CLONE_NEW…`, without the cgroup namespace.
     pub new_namespaces: u64,
-    /// Namespaces to enter: `CLONE_NEW…` of each descriptor.
+    /// Namespaces to enter: `CLONE_NEW…` of each descriptor, or [`SHM`].
     pub joins: Vec<u32>,
+    /// What `timens_offsets` is to say, where the time namespace is new.
+    pub time_offsets: String,
     /// Whether to make a cgroup namespace.
     pub new_cgroup_namespace: bool,
     /// Whether the network namespace is new and its `lo` must be set up.
@@ -65,6 +71,7 @@ wire_struct!(StartPlan {
     log,
     new_namespaces,
     joins,
+    time_offsets,
     new_cgroup_namespace,
     loopback,
     hostname,
@@ -96,22 +103,103 @@ wire_struct!(LogPlan { dir, max_size, max_files, attempt });
 /// The root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RootPlan {
-    /// Read-only layers, the top one first.
-    pub lower: Vec<CString>,
-    /// Where changes go.
-    pub upper: CString,
-    /// For overlayfs.
-    pub work: CString,
-    /// An empty directory of the host to attach the root to while it is made.
+    /// What it is made of.
+    pub files: RootFiles,
+    /// A directory of the host to attach the root to while it is made.
     pub stage: CString,
     /// Whether it is read-only in the end.
     pub read_only: bool,
+    /// How its mounts hear of others in the end: `MS_SLAVE` and the like, `MS_REC` for those below
+    /// it too; 0 leaves it as it is.
+    pub propagation: u64,
+    /// How it takes the place of the host's root.
+    pub entry: RootEntry,
 }
-wire_struct!(RootPlan { lower, upper, work, stage, read_only });
+wire_struct!(RootPlan { files, stage, read_only, propagation, entry });
+
+/// What a root is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RootFiles {
+    /// An overlay.
+    Layers {
+        /// Read-only layers, the top one first.
+        lower: Vec<CString>,
+        /// Where changes go.
+        upper: CString,
+        /// For overlayfs.
+        work: CString,
+    },
+    /// A directory of the host.
+    Directory(CString),
+}
+
+impl Wire for RootFiles {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Layers { lower, upper, work } => {
+                out.push(0);
+                lower.put(out);
+                upper.put(out);
+                work.put(out);
+            }
+            Self::Directory(path) => {
+                out.push(1);
+                path.put(out);
+            }
+        }
+    }
+
+    fn take(from: &mut &[u8]) -> Result<Self, WireError> {
+        match u8::take(from)? {
+            0 => Ok(Self::Layers {
+                lower: Wire::take(from)?,
+                upper: Wire::take(from)?,
+                work: Wire::take(from)?,
+            }),
+            1 => Ok(Self::Directory(Wire::take(from)?)),
+            _ => Err(WireError::Invalid),
+        }
+    }
+}
+
+/// How a root takes the place of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RootEntry {
+    /// `pivot_root`: the host's files are gone.
+    Pivot,
+    /// It is moved over `/`: for a host whose root cannot be exchanged, as on an initial RAM disk.
+    Move,
+    /// `chroot`: for a container in the host's own mount namespace.
+    Chroot,
+}
+
+impl Wire for RootEntry {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::Pivot => 0,
+            Self::Move => 1,
+            Self::Chroot => 2,
+        });
+    }
+
+    fn take(from: &mut &[u8]) -> Result<Self, WireError> {
+        match u8::take(from)? {
+            0 => Ok(Self::Pivot),
+            1 => Ok(Self::Move),
+            2 => Ok(Self::Chroot),
+            _ => Err(WireError::Invalid),
+        }
+    }
+}
 
 /// `/proc`, `/dev`, `/sys` and what is in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SystemPlan {
+    /// Whether they are mounted as part of the system; else they are among the container's mounts,
+    /// if anywhere, and only what is in `/dev` is made.
+    pub mounted: bool,
+    /// Whether the usual nodes and links are made in `/dev`.
+    pub nodes: bool,
     /// Whether `/sys` and the cgroups can be written, and nothing is hidden.
     pub privileged: bool,
     /// Paths shown empty.
@@ -128,7 +216,17 @@ pub(super) struct SystemPlan {
     /// Device nodes beside the usual ones.
     pub devices: Vec<DevicePlan>,
 }
-wire_struct!(SystemPlan { privileged, masked, read_only, shm_size, shm_from, cgroups, devices });
+wire_struct!(SystemPlan {
+    mounted,
+    nodes,
+    privileged,
+    masked,
+    read_only,
+    shm_size,
+    shm_from,
+    cgroups,
+    devices,
+});
 
 /// A device node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,12 +251,33 @@ wire_struct!(DevicePlan { path, mode, major, minor, uid, gid });
 pub(super) struct MountPlan {
     /// Where, in the container.
     pub target: CString,
-    /// Whether it is read-only.
-    pub read_only: bool,
+    /// What changes about the mount itself.
+    pub change: Attributes,
+    /// What changes about the mount and all that came along below it.
+    pub change_all: Attributes,
     /// What.
     pub source: MountSource,
+    /// Whether what the container's files have at the target is copied into it.
+    pub copy_up: bool,
 }
-wire_struct!(MountPlan { target, read_only, source });
+wire_struct!(MountPlan { target, change, change_all, source, copy_up });
+
+impl MountPlan {
+    /// Whether it cannot be written.
+    pub(super) fn read_only(&self) -> bool {
+        (self.change.set | self.change_all.set) & READ_ONLY != 0
+    }
+}
+
+/// `MOUNT_ATTR_…` to set and to clear.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Attributes {
+    /// To set.
+    pub set: u64,
+    /// To clear.
+    pub clear: u64,
+}
+wire_struct!(Attributes { set, clear });
 
 /// What a mount shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,18 +288,22 @@ pub(super) enum MountSource {
         path: CString,
         /// Below it, without leaving it.
         subpath: Option<CString>,
-        /// `MS_PRIVATE` and the like.
+        /// `MS_PRIVATE` and the like, for all that comes along.
         propagation: u64,
         /// Mounts below come along.
         recursive: bool,
     },
-    /// Memory: mount attributes, and parameters of tmpfs.
-    Tmpfs {
-        /// `MOUNT_ATTR_…`.
-        attributes: u32,
+    /// A new file system.
+    New {
+        /// Its type, such as `tmpfs`.
+        kind: CString,
         /// Key and value; an empty value is a flag.
         parameters: Vec<(CString, CString)>,
+        /// How it hears of other mounts, if it is to.
+        propagation: u64,
     },
+    /// The container's cgroups.
+    Cgroups,
     /// A file in memory.
     File {
         /// The content.
@@ -211,10 +334,11 @@ impl Wire for MountSource {
                 propagation.put(out);
                 recursive.put(out);
             }
-            Self::Tmpfs { attributes, parameters } => {
+            Self::New { kind, parameters, propagation } => {
                 out.push(1);
-                attributes.put(out);
+                kind.put(out);
                 parameters.put(out);
+                propagation.put(out);
             }
             Self::File { content, uid, gid, mode } => {
                 out.push(2);
@@ -228,6 +352,7 @@ impl Wire for MountSource {
                 lower.put(out);
                 subpath.put(out);
             }
+            Self::Cgroups => out.push(4),
         }
     }
 
@@ -239,7 +364,11 @@ impl Wire for MountSource {
                 propagation: Wire::take(from)?,
                 recursive: Wire::take(from)?,
             }),
-            1 => Ok(Self::Tmpfs { attributes: Wire::take(from)?, parameters: Wire::take(from)? }),
+            1 => Ok(Self::New {
+                kind: Wire::take(from)?,
+                parameters: Wire::take(from)?,
+                propagation: Wire::take(from)?,
+            }),
             2 => Ok(Self::File {
                 content: Wire::take(from)?,
                 uid: Wire::take(from)?,
@@ -247,6 +376,7 @@ impl Wire for MountSource {
                 mode: Wire::take(from)?,
             }),
             3 => Ok(Self::Layers { lower: Wire::take(from)?, subpath: Wire::take(from)? }),
+            4 => Ok(Self::Cgroups),
             _ => Err(WireError::Invalid),
         }
     }
@@ -267,8 +397,8 @@ pub(super) struct ProcessPlan {
     pub user: String,
     /// More groups.
     pub groups: Vec<String>,
-    /// Capabilities, one bit each.
-    pub capabilities: u64,
+    /// What it may do.
+    pub capabilities: Capabilities,
     /// Whether it can never gain privileges.
     pub no_new_privileges: bool,
     /// The system call filter; empty is none.
@@ -279,6 +409,8 @@ pub(super) struct ProcessPlan {
     pub oom_score_adj: Option<i32>,
     /// Number of each limit, and its soft and hard value.
     pub rlimits: Vec<(u32, (u64, u64))>,
+    /// What else is set for it.
+    pub tuning: Tuning,
 }
 wire_struct!(ProcessPlan {
     args,
@@ -293,7 +425,80 @@ wire_struct!(ProcessPlan {
     seccomp_flags,
     oom_score_adj,
     rlimits,
+    tuning,
 });
+
+/// Capabilities, one bit each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Capabilities {
+    /// What may ever be gained.
+    pub bounding: u64,
+    /// What counts.
+    pub effective: u64,
+    /// What may be made to count.
+    pub permitted: u64,
+    /// What programs may inherit by their files.
+    pub inheritable: u64,
+    /// What programs inherit without.
+    pub ambient: u64,
+}
+wire_struct!(Capabilities { bounding, effective, permitted, inheritable, ambient });
+
+impl Capabilities {
+    /// The same for all that a program started as root needs; the inheritable set stays empty
+    /// (CVE-2022-29162).
+    pub(super) fn plain(set: u64) -> Self {
+        Self { bounding: set, effective: set, permitted: set, inheritable: 0, ambient: 0 }
+    }
+}
+
+/// Settings of a process that are seldom asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tuning {
+    /// The mode bits that new files do not get; 022 unless given.
+    pub umask: Option<u32>,
+    /// Policy, flags, nice, priority, runtime, deadline, period: `struct sched_attr`.
+    pub scheduler: Option<Scheduler>,
+    /// As `ioprio_set(2)` has it.
+    pub io_priority: Option<i32>,
+    /// As `personality(2)` has it.
+    pub personality: Option<u32>,
+    /// The CPUs it may run on, one bit each, in words of 64.
+    pub affinity: Option<Vec<u64>>,
+    /// Mode with flags, and nodes, as `set_mempolicy(2)` has them.
+    pub memory_policy: Option<(u32, Vec<u64>)>,
+    /// What is written to `attr/…` below the process's directory in `/proc`: the file, the text.
+    pub labels: Vec<(CString, CString)>,
+}
+wire_struct!(Tuning {
+    umask,
+    scheduler,
+    io_priority,
+    personality,
+    affinity,
+    memory_policy,
+    labels,
+});
+
+/// `struct sched_attr`, but for its size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Scheduler {
+    /// `SCHED_…`.
+    pub policy: u32,
+    /// `SCHED_FLAG_…`.
+    pub flags: u64,
+    /// -20 to 19.
+    pub nice: i32,
+    /// 1 to 99.
+    pub priority: u32,
+    /// Nanoseconds.
+    pub runtime: u64,
+    /// Nanoseconds.
+    pub deadline: u64,
+    /// Nanoseconds.
+    pub period: u64,
+}
+wire_struct!(Scheduler { policy, flags, nice, priority, runtime, deadline, period });
 
 /// A program to run in a container that runs. The descriptors that come along are: the pidfd of the
 /// container's first process and, without a terminal, standard input, output and error.

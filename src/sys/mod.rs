@@ -21,4 +21,5 @@ pub mod seccomp;
 pub mod seqpacket;
 pub mod signals;
 pub mod title;
+pub mod tuning;
 pub mod watch;

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::cgroup::{DeviceRules, Part};
-use super::plan::{LogPlan, RootPlan, StartPlan, SystemPlan};
+use super::plan::{LogPlan, RootEntry, RootFiles, RootPlan, StartPlan, SystemPlan};
 use super::record;
 use crate::model::{AttemptId, Container, HostMount, Namespace, Rootfs, labels};
 
@@ -85,6 +85,7 @@ pub(super) fn start(wish: Wish<'_>) -> Result<StartPlan, Unfit> {
         cgroup: wish.cgroup,
         new_namespaces: namespaces.new,
         joins: namespaces.joins,
+        time_offsets: String::new(),
     })
 }
 
@@ -112,7 +113,7 @@ impl Namespaces {
             }
             if kind == libc::CLONE_NEWIPC && matches!(namespace, Namespace::Container(_)) {
                 // Its /dev/shm lies there.
-                all.joins.push(flag(libc::CLONE_NEWNS));
+                all.joins.push(super::plan::SHM);
             }
         }
         all
@@ -155,11 +156,15 @@ fn root(container: &Container, rootfs: &Rootfs, state_dir: &Path) -> Result<Root
         return Err(Unfit("the image has no layers".to_owned()));
     }
     Ok(RootPlan {
-        lower: rootfs.lower.iter().map(|layer| path(layer)).collect::<Result<_, _>>()?,
-        upper: path(&rootfs.upper)?,
-        work: path(&rootfs.work)?,
+        files: RootFiles::Layers {
+            lower: rootfs.lower.iter().map(|layer| path(layer)).collect::<Result<_, _>>()?,
+            upper: path(&rootfs.upper)?,
+            work: path(&rootfs.work)?,
+        },
         stage: path(&state_dir.join(record::STAGE))?,
         read_only: container.read_only,
+        propagation: 0,
+        entry: RootEntry::Pivot,
     })
 }
 
@@ -195,6 +200,8 @@ fn system(
         if open { Ok(Vec::new()) } else { paths.iter().map(|one| text(one)).collect() }
     };
     Ok(SystemPlan {
+        mounted: true,
+        nodes: true,
         privileged: container.privileged,
         masked: list(&MASKED)?,
         read_only: list(&READ_ONLY)?,

@@ -2,29 +2,34 @@
 
 use std::ffi::CString;
 
-use super::super::plan::{MountPlan, MountSource};
+use super::super::plan::{Attributes, MountPlan, MountSource};
 use super::super::wire::Blob;
 use super::{Unfit, path, text};
 use crate::model::{HostMount, HostMountSource};
-use crate::sys::mounts::{NO_DEV, NO_EXEC, NO_SUID};
+use crate::sys::mounts::{NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 
 /// The plan of one mount.
 pub(super) fn mount(mount: &HostMount) -> Result<MountPlan, Unfit> {
     if !mount.target.starts_with('/') {
         return Err(Unfit(format!("the mount target {:?} is not absolute", mount.target)));
     }
-    let mut read_only = mount.read_only;
+    let mut change = Attributes::default();
+    if mount.read_only {
+        change.set = READ_ONLY;
+    }
+    let mut recursive = false;
     let source = match &mount.source {
-        HostMountSource::Bind { path: from, subpath, propagation, recursive } => {
+        HostMountSource::Bind { path: from, subpath, propagation, recursive: all } => {
+            recursive = *all;
             MountSource::Bind {
                 path: path(from)?,
                 subpath: subpath.as_deref().map(text).transpose()?,
                 propagation: self::propagation(propagation.as_deref())?,
-                recursive: *recursive,
+                recursive,
             }
         }
         HostMountSource::Tmpfs { size, mode, options } => {
-            tmpfs(*size, *mode, options, &mut read_only)?
+            tmpfs(*size, *mode, options, &mut change)?
         }
         HostMountSource::File { content, uid, gid, mode } => {
             MountSource::File { content: Blob(content.clone()), uid: *uid, gid: *gid, mode: *mode }
@@ -39,7 +44,9 @@ pub(super) fn mount(mount: &HostMount) -> Result<MountPlan, Unfit> {
             }
         }
     };
-    Ok(MountPlan { target: text(&mount.target)?, read_only, source })
+    let (change, change_all) =
+        if recursive { (Attributes::default(), change) } else { (change, Attributes::default()) };
+    Ok(MountPlan { target: text(&mount.target)?, change, change_all, source, copy_up: false })
 }
 
 fn propagation(name: Option<&str>) -> Result<u64, Unfit> {
@@ -57,9 +64,9 @@ fn tmpfs(
     size: Option<u64>,
     mode: Option<u32>,
     options: &[String],
-    read_only: &mut bool,
+    change: &mut Attributes,
 ) -> Result<MountSource, Unfit> {
-    let mut attributes = NO_SUID | NO_DEV | NO_EXEC;
+    change.set |= NO_SUID | NO_DEV | NO_EXEC;
     let mut parameters: Vec<(CString, CString)> = Vec::new();
     let mut set = |key: &str, value: &str| -> Result<(), Unfit> {
         let (key, value) = (text(key)?, text(value)?);
@@ -76,15 +83,15 @@ fn tmpfs(
     for option in options.iter().flat_map(|options| options.split(',')) {
         match option.split_once('=').unwrap_or((option, "")) {
             ("" | "rw" | "defaults" | "async" | "relatime" | "nostrictatime", "") => {}
-            ("ro", "") => *read_only = true,
-            ("suid", "") => attributes &= !NO_SUID,
-            ("nosuid", "") => attributes |= NO_SUID,
-            ("dev", "") => attributes &= !NO_DEV,
-            ("nodev", "") => attributes |= NO_DEV,
-            ("exec", "") => attributes &= !NO_EXEC,
-            ("noexec", "") => attributes |= NO_EXEC,
-            ("noatime", "") => attributes |= 0x10,
-            ("nodiratime", "") => attributes |= 0x80,
+            ("ro", "") => change.set |= READ_ONLY,
+            ("suid", "") => change.set &= !NO_SUID,
+            ("nosuid", "") => change.set |= NO_SUID,
+            ("dev", "") => change.set &= !NO_DEV,
+            ("nodev", "") => change.set |= NO_DEV,
+            ("exec", "") => change.set &= !NO_EXEC,
+            ("noexec", "") => change.set |= NO_EXEC,
+            ("noatime", "") => change.set |= 0x10,
+            ("nodiratime", "") => change.set |= 0x80,
             (
                 key @ ("size" | "mode" | "uid" | "gid" | "nr_inodes" | "nr_blocks" | "huge"),
                 value,
@@ -94,6 +101,5 @@ fn tmpfs(
             _ => return Err(Unfit(format!("tmpfs has no option {option:?}"))),
         }
     }
-    let attributes = u32::try_from(attributes).unwrap_or_default();
-    Ok(MountSource::Tmpfs { attributes, parameters })
+    Ok(MountSource::New { kind: c"tmpfs".to_owned(), parameters, propagation: 0 })
 }

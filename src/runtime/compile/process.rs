@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use super::super::capabilities::{self, CapSet};
 use super::super::init::LIMITS;
-use super::super::plan::ProcessPlan;
+use super::super::plan::{Capabilities, ProcessPlan, Tuning};
 use super::security::Security;
 use super::{Unfit, text};
 use crate::model::{Container, Ulimits};
@@ -42,12 +42,13 @@ pub(super) fn first(container: &Container, security: &Security) -> Result<Proces
         make_cwd: true,
         user: container.user.clone(),
         groups: container.groups.clone(),
-        capabilities: rights.0,
+        capabilities: Capabilities::plain(rights.0),
         no_new_privileges: security.no_new_privileges,
         seccomp,
         seccomp_flags,
         oom_score_adj: container.oom_score_adj,
         rlimits: limits(&container.ulimits)?,
+        tuning: Tuning::default(),
     })
 }
 
@@ -74,12 +75,13 @@ pub(in crate::runtime) fn exec_process(
         make_cwd: false,
         user: wish.user.unwrap_or(&container.user).to_owned(),
         groups,
-        capabilities: rights.0,
+        capabilities: Capabilities::plain(rights.0),
         no_new_privileges: security.no_new_privileges,
         seccomp,
         seccomp_flags,
         oom_score_adj: container.oom_score_adj,
         rlimits: limits(&container.ulimits)?,
+        tuning: Tuning::default(),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::model::{
     ContainerId, Digest, HostMountSource, Logging, Resolv, Resources, Ulimit, Ulimits,
 };
 use crate::runtime::wire::{decode, encode};
+use crate::sys::mounts::READ_ONLY;
 
 fn container() -> Container {
     Container {
@@ -169,12 +170,13 @@ fn tmpfs_has_dockers_defaults_and_only_known_options() {
     let attributes = |options: &[&str]| {
         let plan = plan_with(&container(), &[tmpfs(options)])?;
         match &plan.mounts[0].source {
-            super::super::plan::MountSource::Tmpfs { attributes, parameters } => {
+            super::super::plan::MountSource::New { parameters, .. } => {
                 let text = |text: &CString| text.to_string_lossy().into_owned();
                 let parameters =
                     parameters.iter().map(|(key, value)| format!("{}={}", text(key), text(value)));
                 let parameters = parameters.collect::<Vec<_>>().join(",");
-                Ok((*attributes, parameters, plan.mounts[0].read_only))
+                let mount = &plan.mounts[0];
+                Ok((mount.change.set & !READ_ONLY, parameters, mount.read_only()))
             }
             other => Err(format!("{other:?}")),
         }
@@ -224,8 +226,8 @@ fn namespaces_are_made_or_come_along_in_order() {
         container.namespaces.cgroup = Namespace::Host;
     })
     .unwrap();
-    let joins = [libc::CLONE_NEWPID, libc::CLONE_NEWIPC, libc::CLONE_NEWNS];
-    assert_eq!(plan.joins, joins.map(i32::cast_unsigned));
+    let [pid, ipc] = [libc::CLONE_NEWPID, libc::CLONE_NEWIPC].map(i32::cast_unsigned);
+    assert_eq!(plan.joins, [pid, ipc, crate::runtime::plan::SHM]);
     let made = libc::CLONE_NEWNS | libc::CLONE_NEWNET;
     assert_eq!(plan.new_namespaces, u64::from(made.cast_unsigned()));
     assert_eq!((plan.hostname, plan.new_cgroup_namespace), (None, false));

@@ -9,9 +9,6 @@ use super::super::init::{self, Doing as _, Failure, Report, Stdio};
 use super::super::plan::ExecPlan;
 use crate::sys::{clone, seqpacket, signals};
 
-/// `DEVPTS_SUPER_MAGIC`.
-const DEVPTS_MAGIC: i64 = 0x1cd1;
-
 /// Becomes the program, or reports why not and ends.
 pub(super) fn run(plan: &ExecPlan, stdio: Option<Stdio>, first: &OwnedFd, helper: &OwnedFd) -> ! {
     let failure = match set_up(plan, stdio, first, helper) {
@@ -30,8 +27,7 @@ fn set_up(
     helper: &OwnedFd,
 ) -> Result<Infallible, Failure> {
     clone::close_on_exec_from(3).doing(|| "close what is open")?;
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .doing(|| "tie the program to its helper")?;
+    tie()?;
     let (length, _) = seqpacket::receive(helper, &mut [0; 1]).doing(|| "wait for the helper")?;
     if length == 0 {
         return Err(Failure::new("the helper is gone"));
@@ -47,11 +43,18 @@ fn set_up(
     };
     let user = init::find_user(&root, &plan.process)?;
     drop(root);
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     init::limit(&plan.process)?;
+    init::tune(&plan.process, None)?;
     let env = init::environment(&plan.process, &user);
     init::become_user(&plan.process, &user, &stdio)?;
-    init::run_program(&plan.process, env)
+    tie()?;
+    init::find_program(&plan.process, env)?.run(&plan.process, 3)
+}
+
+/// The program ends with its helper.
+fn tie() -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .doing(|| "tie the program to its helper")
 }
 
 /// All namespaces of the container at once; its processes were entered by birth.
@@ -65,14 +68,9 @@ fn enter(first: &OwnedFd) -> Result<(), Failure> {
         .doing(|| "enter the container's namespaces")
 }
 
-/// A terminal in the container's own devpts: what lies at `/dev/pts` is checked to be one.
+/// A terminal in the container's own devpts.
 fn terminal(root: &OwnedFd, size: Option<(u16, u16)>, helper: &OwnedFd) -> Result<Stdio, Failure> {
-    let pts = init::find_in_root(root, c"dev/pts").doing(|| "use the container's /dev/pts")?;
-    let kind = rustix::fs::fstatfs(&pts).doing(|| "use the container's /dev/pts")?;
-    if kind.f_type != DEVPTS_MAGIC {
-        return Err(Failure::new("the container's /dev/pts is not one of terminals"));
-    }
-    let terminal = init::open_terminal(&pts, size)?;
+    let terminal = init::open_terminal(&init::find_pts(root)?, size)?;
     Report::Terminal.send(helper, Some(&terminal.master));
     Stdio::of_terminal(terminal.slave)
 }

@@ -128,6 +128,7 @@ fn watch(connection: &OwnedFd, program: &Program) -> Result<i32, Failure> {
         match report {
             Report::Terminal => terminal = fds.into_iter().next(),
             Report::Failed(failure) => return Err(failure),
+            Report::Mounted | Report::Created => {}
         }
     }
     let doing = || "answer the daemon";

@@ -32,6 +32,11 @@ impl Failure {
         Self { code: CANNOT_MAKE, message: message.into() }
     }
 
+    /// Writes it to a pipe. Whoever does not listen does not need to know.
+    pub(in crate::runtime) fn write(&self, to: impl AsFd) {
+        let _ignored = rustix::io::write(to, &wire::encode(&Report::Failed(self.clone())));
+    }
+
     /// With a message that fits in a packet: a hostile image can have very long paths.
     fn bounded(&self) -> Self {
         let message = self.message.chars().take(MAX_MESSAGE).collect();
@@ -76,12 +81,18 @@ pub(in crate::runtime) enum Report {
     Terminal,
     /// It cannot be done.
     Failed(Failure),
+    /// The mounts are there, and the parent may run its hooks.
+    Mounted,
+    /// Everything is there but the program, which waits to be started.
+    Created,
 }
 
 impl Wire for Report {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
             Self::Terminal => out.push(0),
+            Self::Mounted => out.push(2),
+            Self::Created => out.push(3),
             Self::Failed(failure) => {
                 out.push(1);
                 let failure = failure.bounded();
@@ -95,12 +106,31 @@ impl Wire for Report {
         match u8::take(from)? {
             0 => Ok(Self::Terminal),
             1 => Ok(Self::Failed(Failure { code: Wire::take(from)?, message: Wire::take(from)? })),
+            2 => Ok(Self::Mounted),
+            3 => Ok(Self::Created),
             _ => Err(WireError::Invalid),
         }
     }
 }
 
 impl Report {
+    /// Sends it with nothing but `write`: a filter of system calls may allow no more.
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    pub(in crate::runtime) fn write(&self, to: impl AsFd) -> Result<(), Failure> {
+        rustix::io::write(to, &wire::encode(self)).map(drop).doing(|| "report to the runtime")
+    }
+
+    /// The failure that was written to a pipe; `None` if there is none.
+    #[allow(dead_code, reason = "the OCI command line comes with the next change")]
+    pub(in crate::runtime) fn failure(bytes: &[u8]) -> Option<Failure> {
+        match wire::decode(bytes) {
+            Ok(Self::Failed(failure)) => Some(failure),
+            _ => None,
+        }
+    }
+
     /// Sends it; whoever does not listen any more does not need to know.
     pub(in crate::runtime) fn send(&self, to: impl AsFd, terminal: Option<&OwnedFd>) {
         let fds = terminal.map(AsFd::as_fd);

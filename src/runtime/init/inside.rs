@@ -138,21 +138,25 @@ pub(in crate::runtime) fn find_or_make_file(
     find(&root, path)
 }
 
-/// A handle on the directory `name` directly in `root`, which no link may stand for; it is made if it
-/// is missing. (CVE-2026-41579, youki's CVE-2025-54867: `/dev` and `/proc` as links.)
+/// A handle on the directory `path` in `root`, on whose way no link may stand; what is missing of it
+/// is made. (CVE-2026-41579, youki's CVE-2025-54867: `/dev` and `/proc` as links.)
 ///
 /// # Errors
-/// As the system calls'; ELOOP or ENOTDIR for anything but a directory.
-pub(in crate::runtime) fn real_dir(root: impl AsFd, name: &CStr) -> rustix::io::Result<OwnedFd> {
-    match rustix::fs::mkdirat(&root, name, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        // A read-only root that has the directory is fine, and says so below.
-        Err(Errno::ROFS) => {}
-        Err(error) => return Err(error),
-    }
+/// As the system calls'; ELOOP or ENOTDIR for anything but directories.
+pub(in crate::runtime) fn real_dir(root: impl AsFd, path: &CStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    rustix::fs::openat2(root, name, flags, Mode::empty(), resolve)
+    let mut path = path.to_bytes();
+    while let [b'/', rest @ ..] = path {
+        path = rest;
+    }
+    let path = c_string(path)?;
+    match rustix::fs::openat2(&root, &path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOENT) => {}
+        found => return found,
+    }
+    find_or_make_dir(&root, &path)?;
+    rustix::fs::openat2(&root, &path, flags, Mode::empty(), resolve)
 }
 
 /// The content of the file `path` in `root`, at most `limit` bytes and one more; empty if there is no

@@ -7,9 +7,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, UnmountFlags};
 
-use super::super::plan::{MountPlan, MountSource};
+use super::super::plan::{Attributes, MountPlan, MountSource, RootFiles, RootPlan, StartPlan};
 use super::failure::{Doing as _, Failure};
 use super::rootfs::{attach, overlay};
 use super::{inside, system};
@@ -36,22 +37,36 @@ pub(in crate::runtime) fn prepare(plans: &[MountPlan]) -> Result<Vec<Option<Owne
         .iter()
         .map(|plan| match &plan.source {
             MountSource::Bind { path, subpath, propagation, recursive } => {
-                let change = MountChange {
-                    set: if plan.read_only { READ_ONLY } else { 0 },
-                    clear: 0,
-                    propagation: *propagation,
-                };
                 let what = || match subpath {
                     Some(part) => {
                         format!("use {} in {}", part.to_string_lossy(), path.to_string_lossy())
                     }
                     None => format!("use {}", path.to_string_lossy()),
                 };
-                bind(path, subpath.as_deref(), *recursive, change).doing(what).map(Some)
+                let all = MountChange {
+                    set: plan.change_all.set,
+                    clear: plan.change_all.clear,
+                    propagation: *propagation,
+                };
+                let tree = bind(path, subpath.as_deref(), *recursive, all).doing(what)?;
+                change(&tree, plan.change).doing(what)?;
+                Ok(Some(tree))
             }
             _ => Ok(None),
         })
         .collect()
+}
+
+/// The directory of the host that is the root, detached, with all that is mounted below it.
+pub(in crate::runtime) fn prepare_root(plan: &RootPlan) -> Result<Option<OwnedFd>, Failure> {
+    let RootFiles::Directory(path) = &plan.files else { return Ok(None) };
+    // What is mounted on it in the host later shows in the container only if that is asked for.
+    let wants = plan.propagation & !libc::MS_REC;
+    let propagation = if wants == libc::MS_SHARED { libc::MS_SHARED } else { libc::MS_SLAVE };
+    let all = MountChange { propagation, ..MountChange::default() };
+    bind(path, None, true, all)
+        .doing(|| format!("use the root file system {}", path.to_string_lossy()))
+        .map(Some)
 }
 
 fn bind(
@@ -74,52 +89,79 @@ fn bind(
     Ok(tree)
 }
 
-/// Mounts them in `root`. `prepared` is what [`prepare`] made of the same plans. `stage` is a
-/// directory of the host for what needs a place before it can be copied.
-pub(super) fn mount(
-    root: &OwnedFd,
-    plans: &[MountPlan],
-    prepared: &[Option<OwnedFd>],
-    stage: &CStr,
-    privileged: bool,
-) -> Result<(), Failure> {
-    let mut files = Files { mount: None, count: 0 };
-    for (plan, prepared) in plans.iter().zip(prepared) {
-        let made;
-        let tree = match (prepared, &plan.source) {
-            (Some(tree), _) => tree,
-            (None, source) => {
-                made = make(source, plan.read_only, stage, &mut files)?;
-                &made
-            }
-        };
-        place(root, plan, tree, privileged)?;
+/// Changes one mount, if anything is to change.
+fn change(mount: &OwnedFd, Attributes { set, clear }: Attributes) -> std::io::Result<()> {
+    if (set, clear) == (0, 0) {
+        return Ok(());
     }
-    files.leave(stage).doing(|| "take the files in memory off their stage")
+    mounts::mount_setattr(mount.as_fd(), c"", false, MountChange { set, clear, propagation: 0 })
 }
 
-fn make(
-    source: &MountSource,
-    read_only: bool,
-    stage: &CStr,
-    files: &mut Files,
-) -> Result<OwnedFd, Failure> {
-    match source {
-        MountSource::Tmpfs { attributes, parameters } => {
+/// Mounts them in `root`. `prepared` is what [`prepare`] made of the same plans. What is returned is
+/// to be made read-only once nothing is made in it any more.
+pub(super) fn mount(
+    root: &OwnedFd,
+    plan: &StartPlan,
+    prepared: &[Option<OwnedFd>],
+) -> Result<Vec<OwnedFd>, Failure> {
+    let stage = plan.root.stage.as_c_str();
+    let mut files = Files { mount: None, count: 0 };
+    let mut late = Vec::new();
+    for (mount, prepared) in plan.mounts.iter().zip(prepared) {
+        let made;
+        match (prepared, &mount.source) {
+            (_, MountSource::Cgroups) => {
+                let target = inside::find_or_make_dir(root, &mount.target)
+                    .doing(|| format!("mount {}", mount.target.to_string_lossy()))?;
+                system::show_cgroups(&target, c"", &plan.system.cgroups, mount.change)?;
+            }
+            (Some(tree), _) => place(root, mount, tree, plan.system.privileged)?,
+            (None, _) => {
+                made = make(mount, stage, &mut files)?;
+                place(root, mount, &made, plan.system.privileged)?;
+                if mount.read_only() && is_memory(mount) {
+                    late.push(made);
+                }
+            }
+        }
+    }
+    files.leave(stage).doing(|| "take the files in memory off their stage")?;
+    Ok(late)
+}
+
+/// Makes read-only what [`mount`] left to be.
+pub(super) fn make_read_only(late: &[OwnedFd]) -> Result<(), Failure> {
+    let read_only = Attributes { set: READ_ONLY, clear: 0 };
+    late.iter().try_for_each(|mount| change(mount, read_only).doing(|| "make a mount read-only"))
+}
+
+fn is_memory(mount: &MountPlan) -> bool {
+    matches!(&mount.source, MountSource::New { kind, .. } if kind.as_c_str() == c"tmpfs")
+}
+
+fn make(mount: &MountPlan, stage: &CStr, files: &mut Files) -> Result<OwnedFd, Failure> {
+    match &mount.source {
+        MountSource::New { kind, parameters, .. } => {
             let parameters = parameters
                 .iter()
                 .map(|(key, value)| (key.as_c_str(), value.as_c_str()))
                 .collect::<Vec<_>>();
-            let mut attributes = MountAttrFlags::from_bits_retain(*attributes);
-            attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
-            system::new_mount(c"tmpfs", &parameters, attributes).doing(|| "make a tmpfs")
+            // Until everything is in it.
+            let late = if is_memory(mount) { READ_ONLY } else { 0 };
+            let attributes = u32::try_from(mount.change.set & !late).unwrap_or_default();
+            let attributes = MountAttrFlags::from_bits_retain(attributes);
+            system::new_mount(kind, &parameters, attributes).doing(|| {
+                format!("make a {} for {}", kind.to_string_lossy(), mount.target.to_string_lossy())
+            })
         }
         MountSource::File { content, uid, gid, mode } => files
-            .make(stage, &content.0, (*uid, *gid, *mode), read_only)
+            .make(stage, &content.0, (*uid, *gid, *mode), mount.read_only())
             .doing(|| "make a file in memory"),
         MountSource::Layers { lower, subpath } => layers(lower, subpath.as_deref(), stage),
-        // Those are prepared: this one was not, which is a fault of ours.
-        MountSource::Bind { path, .. } => Err(Failure::new(format!("{path:?} was not opened"))),
+        // Those are made elsewhere: this one was not, which is a fault of ours.
+        MountSource::Bind { .. } | MountSource::Cgroups => {
+            Err(Failure::new(format!("the source of {:?} was not opened", mount.target)))
+        }
     }
 }
 
@@ -207,23 +249,58 @@ fn place(
     let directory = inside::is_dir(tree).doing(doing)?;
     // One that the image does not have is made, and then a tmpfs has the mode that the kernel gives.
     let covers = inside::find(root, &plan.target).is_ok();
-    let target = if directory {
-        inside::find_or_make_dir(root, &plan.target)
+    let target = if is_kernels_own(plan) {
+        ordinary_dir(root, plan)?
+    } else if directory {
+        inside::find_or_make_dir(root, &plan.target).doing(doing)?
     } else {
-        inside::find_or_make_file(root, &plan.target)
-    }
-    .doing(doing)?;
+        inside::find_or_make_file(root, &plan.target).doing(doing)?
+    };
     guard(root, plan, &target, privileged)?;
-    if covers && directory && matches!(plan.source, MountSource::Tmpfs { .. }) {
+    if covers && directory && is_memory(plan) {
         keep_mode(&target, tree, plan).doing(doing)?;
+        if plan.copy_up {
+            super::copy_up::copy(&target, tree)
+                .doing(|| format!("copy what is at {} into it", plan.target.to_string_lossy()))?;
+        }
     }
-    attach(tree, &target, c"").doing(doing)
+    attach(tree, &target, c"").doing(doing)?;
+    match &plan.source {
+        MountSource::New { propagation: propagation @ 1.., .. } => {
+            let recursive = propagation & libc::MS_REC != 0;
+            let change =
+                MountChange { propagation: propagation & !libc::MS_REC, ..MountChange::default() };
+            mounts::mount_setattr(tree.as_fd(), c"", recursive, change).doing(doing)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is a view of the kernel, which the rest of the start trusts.
+fn is_kernels_own(plan: &MountPlan) -> bool {
+    matches!(&plan.source, MountSource::New { kind, .. }
+        if kind.as_c_str() == c"proc" || kind.as_c_str() == c"sysfs")
+}
+
+/// Those must not be led astray by a link (CVE-2019-19921). The words are runc's.
+fn ordinary_dir(root: &OwnedFd, plan: &MountPlan) -> Result<OwnedFd, Failure> {
+    inside::real_dir(root, &plan.target).map_err(|error| match error {
+        Errno::LOOP | Errno::NOTDIR => Failure::new(format!(
+            "filesystem {} must be mounted on ordinary directory",
+            plan.target.to_string_lossy()
+        )),
+        error => Failure::new(format!(
+            "cannot mount {}: {}",
+            plan.target.to_string_lossy(),
+            super::failure::plain(&error.into())
+        )),
+    })
 }
 
 /// A tmpfs without a mode of its own takes that of the directory it covers, as Docker's does.
 fn keep_mode(target: &OwnedFd, tree: &OwnedFd, plan: &MountPlan) -> rustix::io::Result<()> {
-    let MountSource::Tmpfs { parameters, .. } = &plan.source else { return Ok(()) };
-    if plan.read_only || parameters.iter().any(|(key, _)| key.as_c_str() == c"mode") {
+    let MountSource::New { parameters, .. } = &plan.source else { return Ok(()) };
+    if parameters.iter().any(|(key, _)| key.as_c_str() == c"mode") {
         return Ok(());
     }
     let covered = rustix::fs::statat(target, c"", AtFlags::EMPTY_PATH)?;

@@ -1,11 +1,13 @@
 //! The small init of `init: true`: process 1 that reaps whatever ends, and hands signals on.
 
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::io;
 
 use rustix::process::{Pid, WaitOptions};
 
 use super::super::plan::ProcessPlan;
-use super::failure::{Doing as _, Failure};
+use super::failure::{CANNOT_MAKE, Doing as _, Failure};
 use super::program;
 use crate::sys::clone::{self, Forked, SingleThreaded};
 use crate::sys::signals;
@@ -14,7 +16,7 @@ use crate::sys::signals;
 /// Returns only in the child, and only if the program cannot be run.
 pub(super) fn run(
     process: &ProcessPlan,
-    env: Vec<std::ffi::CString>,
+    env: Vec<CString>,
     terminal: bool,
     single: &SingleThreaded,
 ) -> Failure {
@@ -22,17 +24,24 @@ pub(super) fn run(
     signals::remember_children();
     match clone::fork(single).doing(|| "start the program") {
         Err(failure) => failure,
-        Ok(Forked::Child) => match foreground(terminal).and_then(|()| program::run(process, env)) {
+        Ok(Forked::Child) => match foreground(terminal).and_then(|()| become_it(process, env)) {
             Ok(never) => match never {},
             Err(failure) => failure,
         },
         Ok(Forked::Parent(child)) => {
             // Also the connection to the shim: it stays open in the child until that is the program.
             let _ignored = clone::close_others(&mut []);
+            if program::confine(process).is_err() {
+                clone::exit_now(CANNOT_MAKE);
+            }
             // `exit_now`: nothing here may run a destructor of what the shim owns.
             clone::exit_now(watch(child).unwrap_or(255))
         }
     }
+}
+
+fn become_it(process: &ProcessPlan, env: Vec<CString>) -> Result<Infallible, Failure> {
+    program::find(process, env)?.run(process, 3)
 }
 
 /// A group of its own, so that a signal from the terminal reaches the program once, not twice.

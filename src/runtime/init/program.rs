@@ -6,17 +6,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::super::plan::ProcessPlan;
+use super::super::plan::{Capabilities, ProcessPlan, Scheduler, Tuning};
 use super::super::users::{self, User};
 use super::console::Stdio;
 use super::failure::{CANNOT_RUN, Doing as _, Failure, NOT_FOUND, plain};
 use super::inside;
 use crate::sys::exec::{Strings, execve};
-use crate::sys::{clone, seccomp, signals};
+use crate::sys::{clone, seccomp, signals, tuning};
 
 /// Limits of a process, by the names users give them; their place is their number in a plan.
 pub(in crate::runtime) const LIMITS: [(&str, Resource); 16] = [
@@ -74,56 +74,108 @@ pub(in crate::runtime) fn set_oom_score(process: &ProcessPlan) -> Result<(), Fai
     rustix::io::write(&file, score.to_string().as_bytes()).map(drop).doing(doing)
 }
 
-/// Takes on the user, the rights and the filter of the program, and connects its streams. The calling
-/// process is in the container's root.
+/// Settings that need rights the program may not have. `proc` is a `/proc` of the container's own.
+pub(in crate::runtime) fn tune(
+    process: &ProcessPlan,
+    proc: Option<&OwnedFd>,
+) -> Result<(), Failure> {
+    let Tuning { scheduler, io_priority, personality, affinity, memory_policy, labels, umask: _ } =
+        &process.tuning;
+    if let Some(Scheduler { policy, flags, nice, priority, runtime, deadline, period }) = *scheduler
+    {
+        let attributes =
+            tuning::Scheduling { policy, flags, nice, priority, runtime, deadline, period };
+        tuning::set_scheduler(attributes).doing(|| "set the scheduler")?;
+    }
+    if let Some(priority) = io_priority {
+        tuning::set_io_priority(*priority).doing(|| "set the I/O priority")?;
+    }
+    if let Some(personality) = personality {
+        tuning::set_personality(*personality).doing(|| "set the personality")?;
+    }
+    if let Some(cpus) = affinity {
+        tuning::set_affinity(cpus).doing(|| "set the CPU affinity")?;
+    }
+    if let Some((mode, nodes)) = memory_policy {
+        tuning::set_memory_policy(*mode, nodes).doing(|| "set the memory policy")?;
+    }
+    labels.iter().try_for_each(|(file, label)| set_label(proc, file, label))
+}
+
+/// Asks the kernel's security module for a label of the program to come, through a `/proc` that
+/// nothing can have been mounted on (CVE-2019-16884, CVE-2025-52881).
+fn set_label(proc: Option<&OwnedFd>, file: &CString, label: &CString) -> Result<(), Failure> {
+    use rustix::fs::ResolveFlags;
+    let doing = || format!("set the security label {label:?}");
+    let proc = proc.ok_or_else(|| Failure::new("the container has no /proc for its label"))?;
+    let own = rustix::process::getpid().as_raw_pid();
+    let path = format!("{own}/attr/{}", file.to_string_lossy());
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat2(proc, path, flags, Mode::empty(), resolve).doing(doing)?;
+    rustix::io::write(&file, label.as_bytes()).map(drop).doing(doing)
+}
+
+/// Takes on the user and the rights of the program, and connects its streams. The calling process is
+/// in the container's root. What [`confine`] does comes last.
 pub(in crate::runtime) fn become_user(
     process: &ProcessPlan,
     user: &User,
     stdio: &Stdio,
 ) -> Result<(), Failure> {
-    // The program may open its streams again by name, /dev/stdout: they must be its own. What it has
-    // no right to give away (a terminal of somebody else) stays as it is.
-    for stream in &stdio.streams {
-        let _ignored = rustix::fs::fchown(stream, Some(Uid::from_raw(user.uid)), None);
-    }
+    give_streams(user, stdio);
     stdio.install()?;
     change_dir(process)?;
     if process.no_new_privileges {
         rustix::thread::set_no_new_privs(true).doing(|| "set no_new_privs")?;
-        set_identity(process, user)?;
-        filter(process)?;
-    } else {
-        // Without no_new_privs only CAP_SYS_ADMIN may load a filter: before it is given up.
-        filter(process)?;
-        set_identity(process, user)?;
     }
+    set_identity(process, user)?;
+    let umask = process.tuning.umask.unwrap_or(0o022);
+    rustix::process::umask(Mode::from_raw_mode(umask & 0o777));
     verify_dir(process)
 }
 
-fn filter(process: &ProcessPlan) -> Result<(), Failure> {
+/// The program may open its streams again by name, /dev/stdout: they must be its own. What it has no
+/// right to give away (a terminal of somebody else) stays as it is, and so does the host's /dev/null,
+/// which is everybody's.
+fn give_streams(user: &User, stdio: &Stdio) {
+    let null = rustix::fs::makedev(1, 3);
+    for stream in &stdio.streams {
+        let keeps = rustix::fs::fstat(stream)
+            .is_ok_and(|stat| stat.st_rdev == null || stat.st_uid == user.uid);
+        if !keeps {
+            let _ignored = rustix::fs::fchown(stream, Some(Uid::from_raw(user.uid)), None);
+        }
+    }
+}
+
+/// Puts the filter of system calls in force and gives up what only that needed. As late as can be:
+/// what follows must be allowed by the filter.
+pub(in crate::runtime) fn confine(process: &ProcessPlan) -> Result<(), Failure> {
     if process.seccomp.0.is_empty() {
         return Ok(());
     }
     seccomp::load_filter(&process.seccomp.0, process.seccomp_flags)
-        .doing(|| "load the system call filter")
+        .doing(|| "load the system call filter")?;
+    if needs_loader_right(process) {
+        set_capabilities(process.capabilities)?;
+    }
+    Ok(())
 }
 
-/// Groups, user, then rights: bounding set as asked, inheritable set empty (CVE-2022-29162), and
-/// everything else within what the kernel gives that user.
+/// Without `no_new_privs` only CAP_SYS_ADMIN may load a filter: it is kept until that is done.
+fn needs_loader_right(process: &ProcessPlan) -> bool {
+    !process.seccomp.0.is_empty()
+        && !process.no_new_privileges
+        && process.capabilities.effective & LOADER == 0
+}
+
+/// CAP_SYS_ADMIN.
+const LOADER: u64 = 1 << 21;
+
+/// Groups, user, then rights.
 fn set_identity(process: &ProcessPlan, user: &User) -> Result<(), Failure> {
-    let wanted = CapabilitySet::from_bits_retain(process.capabilities);
-    let bounded = rustix::thread::capabilities(None).doing(|| "read the capabilities")?.permitted;
-    for number in 0..64 {
-        let capability = CapabilitySet::from_bits_retain(1 << number);
-        if wanted.contains(capability) {
-            continue;
-        }
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
-            // The kernel knows no capability of this number, nor of any higher one.
-            Err(rustix::io::Errno::INVAL) => break,
-            done => done.doing(|| format!("drop capability {number}"))?,
-        }
-    }
+    bound(process.capabilities.bounding)?;
     // With the first group among the others, or a program could shed it to get around a file that
     // denies that group (CVE-2022-36109).
     let mut groups = vec![Gid::from_raw(user.gid)];
@@ -138,14 +190,56 @@ fn set_identity(process: &ProcessPlan, user: &User) -> Result<(), Failure> {
     rustix::thread::set_thread_res_uid(uid, uid, uid)
         .doing(|| format!("become user {}", user.uid))?;
     rustix::thread::set_keep_capabilities(false).doing(|| "keep the capabilities")?;
-    // What orca itself lacks cannot be given; the program has the rest.
-    let held = wanted & bounded;
-    let sets =
-        CapabilitySets { effective: held, permitted: held, inheritable: CapabilitySet::empty() };
-    rustix::thread::set_capabilities(None, sets).doing(|| "set the capabilities")?;
-    // A change of user has taken this back: the container ends with its shim.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .doing(|| "tie the container to its shim")
+    let mut rights = process.capabilities;
+    if needs_loader_right(process) {
+        rights.effective |= LOADER;
+        rights.permitted |= LOADER;
+    }
+    set_capabilities(rights)?;
+    raise_ambient(process.capabilities.ambient)
+}
+
+/// Drops all other capabilities from what may ever be gained.
+fn bound(wanted: u64) -> Result<(), Failure> {
+    let wanted = CapabilitySet::from_bits_retain(wanted);
+    for number in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if wanted.contains(capability) {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // The kernel knows no capability of this number, nor of any higher one.
+            Err(rustix::io::Errno::INVAL) => break,
+            done => done.doing(|| format!("drop capability {number}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// What orca itself lacks cannot be given; the program has the rest.
+fn set_capabilities(rights: Capabilities) -> Result<(), Failure> {
+    let held = rustix::thread::capabilities(None).doing(|| "read the capabilities")?.permitted;
+    let of = |bits: u64| CapabilitySet::from_bits_retain(bits) & held;
+    let permitted = of(rights.permitted);
+    let sets = CapabilitySets {
+        effective: of(rights.effective) & permitted,
+        permitted,
+        inheritable: of(rights.inheritable),
+    };
+    rustix::thread::set_capabilities(None, sets).doing(|| "set the capabilities")
+}
+
+/// Raises what can be raised: only what is permitted and inheritable.
+fn raise_ambient(wanted: u64) -> Result<(), Failure> {
+    rustix::thread::clear_ambient_capability_set().doing(|| "clear the ambient capabilities")?;
+    for number in (0..64).filter(|number| wanted & (1 << number) != 0) {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match rustix::thread::configure_capability_in_ambient_set(capability, true) {
+            Err(rustix::io::Errno::PERM) => {}
+            done => done.doing(|| format!("raise capability {number}"))?,
+        }
+    }
+    Ok(())
 }
 
 fn change_dir(process: &ProcessPlan) -> Result<(), Failure> {
@@ -178,34 +272,40 @@ pub(in crate::runtime) fn environment(process: &ProcessPlan, user: &User) -> Vec
     env
 }
 
-/// Becomes the program.
-pub(in crate::runtime) fn run(
-    process: &ProcessPlan,
-    env: Vec<CString>,
-) -> Result<Infallible, Failure> {
-    let args = Strings::new(process.args.clone());
-    let env = Strings::new(env);
+/// A program that has been found, with all that `execve` wants.
+pub(in crate::runtime) struct Ready {
+    path: CString,
+    args: Strings,
+    env: Strings,
+}
+
+/// Finds the program in the calling process's root, with its rights.
+pub(in crate::runtime) fn find(process: &ProcessPlan, env: Vec<CString>) -> Result<Ready, Failure> {
     let Some(name) = process.args.first() else {
         return Err(Failure { code: CANNOT_RUN, message: "there is no program to run".into() });
     };
-    signals::reset();
-    clone::close_on_exec_from(3).doing(|| "close what is open")?;
-    if name.to_bytes().contains(&b'/') {
-        let error = execve(name, &args, &env);
-        return Err(refused(name, &error));
-    }
+    let path = if name.to_bytes().contains(&b'/') {
+        runs(name).map_err(|error| refused(name, &error))?;
+        name.clone()
+    } else {
+        look_for(name, &env)?
+    };
+    let args = Strings::new(process.args.clone());
+    Ok(Ready { path, args, env: Strings::new(env) })
+}
+
+fn look_for(name: &CString, env: &[CString]) -> Result<CString, Failure> {
     let mut seen = None;
-    for candidate in candidates(name, env.strings()) {
-        let error = execve(&candidate, &args, &env);
-        match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR) => {}
+    for candidate in candidates(name, env) {
+        match runs(&candidate) {
+            Ok(()) => return Ok(candidate),
             // A directory of that name, or no right: perhaps there is another one.
-            Some(libc::EACCES) => {
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
                 if is_file(&candidate) {
                     seen = Some(error);
                 }
             }
-            _ => return Err(refused(name, &error)),
+            Err(_) => {}
         }
     }
     match seen {
@@ -214,6 +314,51 @@ pub(in crate::runtime) fn run(
             code: NOT_FOUND,
             message: format!("exec: {name:?}: executable file not found in $PATH"),
         }),
+    }
+}
+
+/// Whether the calling process may run the file.
+fn runs(path: &CString) -> io::Result<()> {
+    let found = std::fs::metadata(OsStr::from_bytes(path.to_bytes()))?;
+    if !found.is_file() {
+        return Err(io::Error::from_raw_os_error(libc::EACCES));
+    }
+    let access = rustix::fs::Access::EXEC_OK;
+    Ok(rustix::fs::accessat(CWD, path.as_c_str(), access, AtFlags::EACCESS)?)
+}
+
+impl Ready {
+    /// The program's environment.
+    pub(in crate::runtime) fn env(&self) -> &[CString] {
+        self.env.strings()
+    }
+
+    /// The last that happens before the program: only `execve` is left. Descriptors from `first` on
+    /// are not for it.
+    pub(in crate::runtime) fn ready(
+        &self,
+        process: &ProcessPlan,
+        first: u32,
+    ) -> Result<(), Failure> {
+        signals::reset();
+        clone::close_on_exec_from(first).doing(|| "close what is open")?;
+        confine(process)
+    }
+
+    /// Becomes the program.
+    pub(in crate::runtime) fn exec(&self) -> Result<Infallible, Failure> {
+        let error = execve(&self.path, &self.args, &self.env);
+        Err(refused(self.args.strings().first().unwrap_or(&self.path), &error))
+    }
+
+    /// Becomes the program at once.
+    pub(in crate::runtime) fn run(
+        &self,
+        process: &ProcessPlan,
+        first: u32,
+    ) -> Result<Infallible, Failure> {
+        self.ready(process, first)?;
+        self.exec()
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
 };
 
-use super::super::plan::RootPlan;
+use super::super::plan::{RootEntry, RootFiles, RootPlan};
 use super::failure::{Doing as _, Failure};
 use super::inside;
 use crate::sys::mounts::{self, MountChange};
@@ -20,10 +20,22 @@ pub(super) struct Writable<'a> {
     work: &'a CStr,
 }
 
-/// Mounts the root at its stage, in the caller's own mount namespace.
-pub(super) fn mount(plan: &RootPlan) -> Result<OwnedFd, Failure> {
-    let writable = Writable { upper: &plan.upper, work: &plan.work };
-    overlay(&plan.lower, Some(&writable), &plan.stage)
+/// Mounts the root at its stage, in the caller's own mount namespace. `prepared` is the root if it is
+/// a directory of the host.
+pub(super) fn mount(plan: &RootPlan, prepared: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
+    let doing = || format!("attach the root to {:?}", plan.stage);
+    match (&plan.files, prepared) {
+        (RootFiles::Layers { lower, upper, work }, _) => {
+            overlay(lower, Some(&Writable { upper, work }), &plan.stage)
+        }
+        (RootFiles::Directory(_), Some(tree)) => {
+            attach(tree, CWD, &plan.stage).doing(doing)?;
+            tree.try_clone().doing(doing)
+        }
+        (RootFiles::Directory(path), None) => {
+            Err(Failure::new(format!("the root {path:?} was not opened")))
+        }
+    }
 }
 
 /// An overlay of `lower`, the top one first, mounted on the directory `stage` of the host.
@@ -128,14 +140,59 @@ pub(super) fn attach(
     rustix::mount::move_mount(mount, c"", dir, path, flags)
 }
 
-/// Makes `root` the root of the caller's mount namespace; the host's files are gone.
-pub(super) fn enter(root: &OwnedFd) -> Result<(), Failure> {
+/// Makes `root` the root of the calling process.
+pub(super) fn enter(root: &OwnedFd, entry: RootEntry) -> Result<(), Failure> {
     let doing = || "make the container's files the root";
     rustix::process::fchdir(root).doing(doing)?;
-    rustix::process::pivot_root(c".", c".").doing(doing)?;
-    // The old root now lies over the new one at the same place.
-    rustix::mount::unmount(c".", UnmountFlags::DETACH).doing(doing)?;
+    match entry {
+        RootEntry::Pivot => {
+            rustix::process::pivot_root(c".", c".").doing(doing)?;
+            // The old root now lies over the new one at the same place: the host's files are gone.
+            rustix::mount::unmount(c".", UnmountFlags::DETACH).doing(doing)?;
+        }
+        RootEntry::Move => {
+            cover_host().doing(doing)?;
+            rustix::mount::mount_move(c".", c"/").doing(doing)?;
+            rustix::process::chroot(c".").doing(doing)?;
+        }
+        RootEntry::Chroot => rustix::process::chroot(c".").doing(doing)?,
+    }
     rustix::process::chdir(c"/").doing(doing)
+}
+
+/// Takes the host's views of the kernel off, or covers them: the host's root stays below the
+/// container's when that is moved over it, and a process that gets there must not find a `/proc`
+/// through which it could do more.
+fn cover_host() -> std::io::Result<()> {
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
+    for line in mountinfo.lines() {
+        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let kind = right.split(' ').next().unwrap_or_default();
+        let Some(point) = left.split(' ').nth(4) else { continue };
+        let outside = point == "/proc" || point == "/sys";
+        if outside && matches!(kind, "proc" | "sysfs") {
+            rustix::mount::mount_change(
+                point,
+                rustix::mount::MountPropagationFlags::PRIVATE
+                    | rustix::mount::MountPropagationFlags::REC,
+            )?;
+            rustix::mount::unmount(point, UnmountFlags::DETACH)?;
+        }
+    }
+    Ok(())
+}
+
+/// How the root hears of other mounts, in the end.
+pub(super) fn set_propagation(root: &OwnedFd, plan: &RootPlan) -> Result<(), Failure> {
+    use std::os::fd::AsFd as _;
+    if plan.propagation == 0 {
+        return Ok(());
+    }
+    let recursive = plan.propagation & libc::MS_REC != 0;
+    let propagation = plan.propagation & !libc::MS_REC;
+    let change = MountChange { propagation, ..MountChange::default() };
+    mounts::mount_setattr(root.as_fd(), c"", recursive, change)
+        .doing(|| "set the propagation of the root file system")
 }
 
 /// Makes the root read-only; mounts below it keep what they are.

@@ -7,21 +7,31 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 
-use super::super::plan::{DevicePlan, SystemPlan};
+use super::super::plan::{Attributes, DevicePlan, StartPlan, SystemPlan};
 use super::failure::{Doing as _, Failure};
 use super::inside;
 use super::rootfs::attach;
 use crate::sys::mounts::{self, MountChange, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 
-/// Handles on the mounts that later steps work through, not by path.
+/// Handles on what later steps work through, not by path.
 pub(super) struct System {
-    /// `/proc`.
-    pub proc: OwnedFd,
+    /// A `/proc` of the container's own, which nothing can have been mounted on.
+    pub proc: Option<OwnedFd>,
     /// `/dev`.
-    pub dev: OwnedFd,
+    pub dev: Option<OwnedFd>,
     /// `/dev/pts`.
-    pub pts: OwnedFd,
+    pub pts: Option<OwnedFd>,
 }
+
+impl System {
+    /// The container's processes, as files.
+    pub(super) fn proc(&self) -> Result<&OwnedFd, Failure> {
+        self.proc.as_ref().ok_or_else(|| Failure::new("the container's /proc was not made"))
+    }
+}
+
+/// `DEVPTS_SUPER_MAGIC`.
+pub(in crate::runtime) const DEVPTS_MAGIC: i64 = 0x1cd1;
 
 /// `TMPFS_MAGIC`.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -59,7 +69,42 @@ pub(super) fn mount(
     attach(&proc, &place, c"").doing(|| "mount /proc")?;
     let (dev, pts) = devices(root, plan, shm)?;
     sys(root, plan)?;
-    Ok(System { proc, dev, pts })
+    Ok(System { proc: Some(proc), dev: Some(dev), pts: Some(pts) })
+}
+
+/// Finds them where the container's mounts are a list that somebody else made.
+pub(super) fn find(root: &OwnedFd, plan: &StartPlan) -> Result<System, Failure> {
+    let tuning = &plan.process.tuning;
+    let proc = if plan.sysctls.is_empty() && tuning.labels.is_empty() {
+        None
+    } else {
+        Some(new_mount(c"proc", &[], PLAIN).doing(|| "make a /proc")?)
+    };
+    let mut system = System { proc, dev: None, pts: None };
+    if plan.system.nodes {
+        let dev = inside::find_or_make_dir(root, c"/dev").doing(|| "use /dev")?;
+        usual_nodes(&dev)?;
+        system.dev = Some(dev);
+    } else if plan.tty {
+        system.dev = inside::find(root, c"/dev").ok();
+    }
+    for device in &plan.system.devices {
+        make_node(root, device)?;
+    }
+    if plan.tty {
+        system.pts = Some(find_pts(root)?);
+    }
+    Ok(system)
+}
+
+/// The container's own devpts: what lies at `/dev/pts` is checked to be one.
+pub(in crate::runtime) fn find_pts(root: &OwnedFd) -> Result<OwnedFd, Failure> {
+    let doing = || "use the container's /dev/pts";
+    let pts = inside::find(root, c"dev/pts").doing(doing)?;
+    if rustix::fs::fstatfs(&pts).doing(doing)?.f_type != DEVPTS_MAGIC {
+        return Err(Failure::new("the container's /dev/pts is not one of terminals"));
+    }
+    Ok(pts)
 }
 
 /// A new, detached file system. An empty value is a flag.
@@ -90,15 +135,7 @@ fn devices(
         .doing(|| "mount /dev")?;
     let place = inside::real_dir(root, c"dev").doing(|| "use the image's /dev")?;
     attach(&dev, &place, c"").doing(|| "mount /dev")?;
-    for (name, major, minor) in NODES {
-        let mode = Mode::from_raw_mode(0o666);
-        let number = rustix::fs::makedev(major, minor);
-        rustix::fs::mknodat(&dev, name, FileType::CharacterDevice, mode, number)
-            .doing(|| format!("make the device {name:?}"))?;
-    }
-    for (to, name) in LINKS {
-        rustix::fs::symlinkat(to, &dev, name).doing(|| format!("make /dev/{name:?}"))?;
-    }
+    usual_nodes(&dev)?;
     let pts = [(c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")];
     let pts = new_mount(
         c"devpts",
@@ -117,6 +154,36 @@ fn devices(
         make_node(root, device)?;
     }
     Ok((dev, pts))
+}
+
+/// What every program expects in `/dev`. What is there already stays, unless it is a file.
+fn usual_nodes(dev: &OwnedFd) -> Result<(), Failure> {
+    for (name, major, minor) in NODES {
+        let mode = Mode::from_raw_mode(0o666);
+        let number = rustix::fs::makedev(major, minor);
+        let make = || rustix::fs::mknodat(dev, name, FileType::CharacterDevice, mode, number);
+        replacing(dev, name, make).doing(|| format!("make the device {name:?}"))?;
+    }
+    for (to, name) in LINKS {
+        let make = || rustix::fs::symlinkat(to, dev, name);
+        replacing(dev, name, make).doing(|| format!("make /dev/{}", name.to_string_lossy()))?;
+    }
+    Ok(())
+}
+
+/// Makes something in place of the file that may be there. A directory stays.
+fn replacing(
+    dir: &OwnedFd,
+    name: &CStr,
+    make: impl Fn() -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    match make() {
+        Err(Errno::EXIST) => match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+            Err(Errno::ISDIR | Errno::BUSY) => Ok(()),
+            gone => gone.and_then(|()| make()),
+        },
+        made => made,
+    }
 }
 
 fn attach_in(dev: &OwnedFd, name: &CStr, mount: &OwnedFd) -> Result<(), Failure> {
@@ -181,32 +248,39 @@ fn sys(root: &OwnedFd, plan: &SystemPlan) -> Result<(), Failure> {
     let sys = new_mount(c"sysfs", &[], PLAIN | read_only).doing(|| "mount /sys")?;
     let place = inside::real_dir(root, c"sys").doing(|| "use the image's /sys")?;
     attach(&sys, &place, c"").doing(|| "mount /sys")?;
-    cgroups(&sys, plan)
+    let set = NO_SUID | NO_DEV | NO_EXEC | if plan.privileged { 0 } else { READ_ONLY };
+    show_cgroups(&sys, c"fs/cgroup", &plan.cgroups, Attributes { set, clear: 0 })
 }
 
-/// The container's own cgroups: as `/sys/fs/cgroup` in version 2, below it in version 1.
-fn cgroups(sys: &OwnedFd, plan: &SystemPlan) -> Result<(), Failure> {
-    let doing = || "mount /sys/fs/cgroup";
-    let set = NO_SUID | NO_DEV | NO_EXEC | if plan.privileged { 0 } else { READ_ONLY };
-    let change = MountChange { set, ..MountChange::default() };
+/// The container's own cgroups at `path` below `dir`: as that directory itself in version 2, below it
+/// in version 1.
+pub(super) fn show_cgroups(
+    dir: &OwnedFd,
+    path: &CStr,
+    cgroups: &[(std::ffi::CString, std::ffi::CString)],
+    attributes: Attributes,
+) -> Result<(), Failure> {
+    let doing = || "mount the cgroups";
+    let change = MountChange { set: attributes.set, clear: attributes.clear, propagation: 0 };
     let mut parent = None;
-    for (name, path) in &plan.cgroups {
+    for (name, source) in cgroups {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree = rustix::mount::open_tree(CWD, path.as_c_str(), flags).doing(doing)?;
+        let tree = rustix::mount::open_tree(CWD, source.as_c_str(), flags).doing(doing)?;
         mounts::mount_setattr(tree.as_fd(), c"", false, change).doing(doing)?;
         if name.is_empty() {
-            return attach(&tree, sys, c"fs/cgroup").doing(doing);
+            return attach(&tree, dir, path).doing(doing);
         }
         if parent.is_none() {
             let made =
                 new_mount(c"tmpfs", &[(c"mode", c"755"), (c"size", c"64k")], PLAIN).doing(doing)?;
-            attach(&made, sys, c"fs/cgroup").doing(doing)?;
+            attach(&made, dir, path).doing(doing)?;
             parent = Some(made);
         }
         if let Some(parent) = &parent {
             rustix::fs::mkdirat(parent, name.as_c_str(), Mode::from_raw_mode(0o755))
                 .doing(doing)?;
             attach(&tree, parent, name).doing(doing)?;
+            alone(parent, name)?;
         }
     }
     match parent {
@@ -215,14 +289,26 @@ fn cgroups(sys: &OwnedFd, plan: &SystemPlan) -> Result<(), Failure> {
     }
 }
 
+/// A hierarchy of several controllers has a link by the name of each.
+fn alone(parent: &OwnedFd, name: &CStr) -> Result<(), Failure> {
+    let names = name.to_bytes();
+    if !names.contains(&b',') {
+        return Ok(());
+    }
+    names
+        .split(|byte| *byte == b',')
+        .try_for_each(|one| rustix::fs::symlinkat(name, parent, one).doing(|| "mount the cgroups"))
+}
+
 /// Hides what the kernel shows of the whole host, and guards what changes it.
 pub(super) fn restrict(root: &OwnedFd, system: &System, plan: &SystemPlan) -> Result<(), Failure> {
+    let null = Null::of(system);
     for path in &plan.read_only {
         freeze(root, path).doing(|| format!("make {path:?} read-only"))?;
     }
     let mut empty = None;
     for path in &plan.masked {
-        mask(root, system, path, &mut empty).doing(|| format!("hide {path:?}"))?;
+        mask(root, &null, path, &mut empty).doing(|| format!("hide {path:?}"))?;
     }
     Ok(())
 }
@@ -243,25 +329,54 @@ fn freeze(root: &OwnedFd, path: &CStr) -> std::io::Result<()> {
     Ok(attach(&tree, &place, c"")?)
 }
 
+/// Where a `/dev/null` comes from that covers files.
+enum Null<'a> {
+    /// The `/dev` that we made ourselves.
+    Own(&'a OwnedFd),
+    /// The host's, once it is known to be just that.
+    Host,
+}
+
+impl<'a> Null<'a> {
+    fn of(system: &'a System) -> Self {
+        system.dev.as_ref().filter(|_| system.pts.is_some()).map_or(Self::Host, Self::Own)
+    }
+
+    fn copy(&self) -> std::io::Result<OwnedFd> {
+        let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let null = match self {
+            Self::Own(dev) => inside::find(dev, c"null")?,
+            Self::Host => {
+                super::null().map_err(|failure| std::io::Error::other(failure.message))?
+            }
+        };
+        let stat = rustix::fs::statat(&null, c"", AtFlags::EMPTY_PATH)?;
+        if stat.st_rdev != rustix::fs::makedev(1, 3) {
+            return Err(std::io::Error::other("/dev/null is not the null device"));
+        }
+        Ok(rustix::mount::open_tree(&null, c"", clone | OpenTreeFlags::AT_EMPTY_PATH)?)
+    }
+}
+
 /// A file is covered by our own `/dev/null` (by its descriptor: CVE-2025-31133), a directory by one
 /// empty read-only file system that all of them share.
 fn mask(
     root: &OwnedFd,
-    system: &System,
+    null: &Null<'_>,
     path: &CStr,
     empty: &mut Option<OwnedFd>,
-) -> rustix::io::Result<()> {
+) -> std::io::Result<()> {
     let place = match inside::find(root, path) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
         place => place?,
     };
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if !inside::is_dir(&place)? {
-        return attach(&rustix::mount::open_tree(&system.dev, c"null", clone)?, &place, c"");
+        return Ok(attach(&null.copy()?, &place, c"")?);
     }
     if let Some(empty) = empty {
         let flags = clone | OpenTreeFlags::AT_EMPTY_PATH;
-        return attach(&rustix::mount::open_tree(&*empty, c"", flags)?, &place, c"");
+        return Ok(attach(&rustix::mount::open_tree(&*empty, c"", flags)?, &place, c"")?);
     }
     let parameters = [(c"size", c"4k"), (c"nr_inodes", c"1")];
     let made = new_mount(c"tmpfs", &parameters, PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY)?;

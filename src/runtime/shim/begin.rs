@@ -1,16 +1,15 @@
 //! The start of a container, as its shim sees it.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::pipe::PipeFlags;
-use rustix::thread::LinkNameSpaceType;
 
 use super::super::cgroup::Cgroup;
-use super::super::init::{self, Doing as _, Failure, Handed, Stdio};
+use super::super::first::{First, Wish};
+use super::super::init::{self, Doing as _, Failure, Life, Stdio};
 use super::super::plan::StartPlan;
 use super::output::{Output, Sink, Stream};
-use crate::sys::clone::{self, Cloned, Forked, SingleThreaded};
-use crate::sys::{seqpacket, signals};
+use crate::sys::clone::SingleThreaded;
 
 /// A first process on its way to become the program.
 pub(super) struct Begun {
@@ -40,90 +39,13 @@ pub(super) fn begin(
 ) -> Result<Begun, Failure> {
     let cgroup = Cgroup::from_parts(std::mem::take(&mut plan.cgroup));
     let sink = Sink::open(plan.log.as_ref()).doing(|| "open the log")?;
-    let mounts = init::prepare_mounts(&plan.mounts)?;
-    let (inside, input, outputs) = streams(&plan)?;
-    let (reports, shim) = seqpacket::pair().doing(|| "talk to the first process")?;
-    let Joins { joins, shm } = sort_namespaces(&plan, joins, single)?;
-    let v2 = cgroup.v2_dir().map_err(|error| Failure::new(error.to_string()))?;
-    let into = v2.as_ref().map(OwnedFd::as_fd);
+    let (stdio, input, outputs) = streams(&plan)?;
     let tty = plan.tty;
-    let cloned = clone::clone3(single, plan.new_namespaces, into)
-        .doing(|| "make the first process and its namespaces")?;
-    let (pid, pidfd) = match cloned {
-        Cloned::Parent { pid, pidfd } => {
-            drop(shim);
-            (pid, pidfd)
-        }
-        Cloned::Child => {
-            drop(reports);
-            init::run(Handed { plan, joins, mounts, shm, stdio: inside, shim }, single)
-        }
-    };
-    let placed = if v2.is_none() { cgroup.enter(pid.unsigned_abs()) } else { Ok(()) };
-    let let_go = placed
-        .map_err(|error| Failure::new(error.to_string()))
-        .and_then(|()| seqpacket::send(&reports, &[0], &[]).doing(|| "begin the first process"));
-    if let Err(failure) = let_go {
-        // It may have ended by itself before it was let go: then it says why.
-        let _gone = signals::kill_pidfd(pidfd.as_fd(), libc::SIGKILL);
-        return Err(init::Report::last_words(&reports).unwrap_or(failure));
-    }
+    let wish = Wish { plan, joins, stdio, life: Life::Tied };
+    let first = First::make(wish, &cgroup, single)?;
+    first.place(&cgroup).and_then(|()| first.let_go()).map_err(|failure| first.why(failure))?;
+    let First { pid, pidfd, reports } = first;
     Ok(Begun { pid, pidfd, reports, input, outputs, sink, cgroup, tty })
-}
-
-/// What is made of the namespaces that came along.
-struct Joins {
-    /// Those that the first process enters by itself.
-    joins: Vec<(OwnedFd, u32)>,
-    /// The `/dev/shm` of the container whose IPC is shared.
-    shm: Option<OwnedFd>,
-}
-
-fn sort_namespaces(
-    plan: &StartPlan,
-    namespaces: Vec<OwnedFd>,
-    single: &SingleThreaded,
-) -> Result<Joins, Failure> {
-    if namespaces.len() != plan.joins.len() {
-        return Err(Failure::new("the plan's namespaces did not come along"));
-    }
-    let mut sorted = Joins { joins: Vec::with_capacity(namespaces.len()), shm: None };
-    for (namespace, kind) in namespaces.into_iter().zip(plan.joins.iter().copied()) {
-        match i32::try_from(kind) {
-            // A process can enter another pid namespace only by being born there.
-            Ok(libc::CLONE_NEWPID) => {
-                let kind = Some(LinkNameSpaceType::ProcessID);
-                rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)
-                    .doing(|| "enter a pid namespace")?;
-            }
-            Ok(libc::CLONE_NEWNS) => sorted.shm = Some(borrow_shm(&namespace, single)?),
-            _ => sorted.joins.push((namespace, kind)),
-        }
-    }
-    Ok(sorted)
-}
-
-/// A copy of the `/dev/shm` in another mount namespace. Only a process in there may take it, so a
-/// child goes there and hands it out.
-fn borrow_shm(namespace: &OwnedFd, single: &SingleThreaded) -> Result<OwnedFd, Failure> {
-    let doing = || "share the /dev/shm of another container";
-    let (ours, theirs) = seqpacket::pair().doing(doing)?;
-    match clone::fork(single).doing(doing)? {
-        Forked::Child => {
-            let answer = match init::take_shm(namespace) {
-                Ok(shm) => seqpacket::send(&theirs, &[1], &[shm.as_fd()]),
-                Err(failure) => seqpacket::send(&theirs, failure.message.as_bytes(), &[]),
-            };
-            clone::exit_now(i32::from(answer.is_err()))
-        }
-        Forked::Parent(_) => drop(theirs),
-    }
-    let mut buffer = [0; 1024];
-    let (length, fds) = seqpacket::receive(&ours, &mut buffer).doing(doing)?;
-    fds.into_iter().next().ok_or_else(|| {
-        let why = String::from_utf8_lossy(&buffer[..length]);
-        Failure::new(format!("cannot {}: {why}", doing()))
-    })
 }
 
 type Streams = (Option<Stdio>, Option<OwnedFd>, Vec<Output>);

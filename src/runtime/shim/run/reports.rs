@@ -33,6 +33,8 @@ impl Shim {
         while self.starting {
             match Report::receive(&self.begun.reports) {
                 Ok(Some((Report::Terminal, fds))) => self.take_terminal(fds),
+                // Only said where nobody waits for the program.
+                Ok(Some((Report::Mounted | Report::Created, _))) => {}
                 Ok(Some((Report::Failed(failure), _))) => {
                     self.failure = Some(failure);
                     self.starting = false;
