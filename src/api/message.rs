@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -26,6 +27,10 @@ pub struct Up {
     pub no_deps: bool,
     /// Which containers are replaced.
     pub recreate: Recreate,
+    /// Services that are new to the stack are left stopped, and what is stopped stays so.
+    pub no_start: bool,
+    /// How long replaced programs have to end, instead of what their services say.
+    pub grace: Option<Duration>,
 }
 
 /// Which containers an `up` replaces.
@@ -38,6 +43,17 @@ pub enum Recreate {
     Always,
     /// None: services that are there stay as they are.
     Never,
+}
+
+impl Recreate {
+    /// What `--force-recreate` and `--no-recreate` mean; the first wins.
+    pub fn from_flags(force: bool, never: bool) -> Self {
+        match (force, never) {
+            (true, _) => Self::Always,
+            (false, true) => Self::Never,
+            (false, false) => Self::Changed,
+        }
+    }
 }
 
 /// Containers of one stack.

@@ -21,12 +21,18 @@ pub(super) fn narrow(up: Up, agreed: Option<&Stack>) -> Answer<Apply> {
         Recreate::Always => chosen.iter().cloned().collect(),
         Recreate::Changed | Recreate::Never => Vec::new(),
     };
-    let start = chosen.intersection(stopped).cloned().collect();
+    let (start, hold) = if up.no_start {
+        let here = |name: &String| agreed.is_some_and(|a| a.project.services.contains_key(name));
+        (Vec::new(), chosen.iter().filter(|name| !here(name)).cloned().collect())
+    } else {
+        (chosen.intersection(stopped).cloned().collect(), Vec::new())
+    };
+    let grace = up.grace;
     let project = match agreed {
         Some(stack) => merged(up, &chosen, &stack.project),
         None => only(up.project, &chosen),
     };
-    Ok(Apply { project, recreate, start })
+    Ok(Apply { project, recreate, start, hold, grace })
 }
 
 /// The services a caller means: those named, and all that they depend on.

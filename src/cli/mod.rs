@@ -26,8 +26,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::args::{InstanceArgs, ProjectArgs};
 use self::commands::{
-    check, completion, config, containers, daemon, down, events, exec, image, images, logs, ls,
-    network, plan, port, ps, services, stats, system, top, up, version, volume,
+    check, completion, config, containers, create, daemon, down, events, exec, image, images, logs,
+    ls, network, plan, port, ps, rm, services, stats, system, top, up, version, volume,
 };
 use self::context::Context;
 use self::error::{CommandError, Outcome};
@@ -79,6 +79,8 @@ enum Verb {
         orca up --dry-run\n  \
         orca up --exit-code-from tests")]
     Up(Of<up::UpArgs>),
+    /// Prepare a stack without starting it
+    Create(Of<create::CreateArgs>),
     /// Take a stack down; its named volumes stay unless -v is given
     #[command(after_help = "Examples:\n  orca down\n  orca -p shop down -v")]
     Down(Of<down::DownArgs>),
@@ -110,6 +112,9 @@ enum Verb {
     Start(Of<services::StartArgs>),
     /// Replace the containers of services
     Restart(Of<services::StopArgs>),
+    /// Remove what is left of services that do not run
+    #[command(after_help = "Examples:\n  orca rm migrate\n  orca rm -s web")]
+    Rm(Of<rm::RmArgs>),
     /// Send a signal to the first process of containers
     #[command(after_help = "Examples:\n  orca kill -s HUP proxy")]
     Kill(Of<containers::KillArgs>),
@@ -189,9 +194,13 @@ pub fn main() -> ExitCode {
 
 /// The command line as clap checks it.
 fn command() -> clap::Command {
-    // To follow a log is what people mean by `logs -f`; `--file` is still there.
+    // To follow a log is what people mean by `logs -f`, and `rm -f` that nothing is asked; `--file` is
+    // still there.
     Arguments::command()
         .mut_subcommand("logs", |logs| logs.mut_arg("file", |file| file.short(None)))
+        .mut_subcommand("rm", |rm| {
+            rm.mut_arg("file", |file| file.short(None)).mut_arg("force", |force| force.short('f'))
+        })
 }
 
 fn parsed() -> Arguments {
@@ -225,6 +234,7 @@ async fn run(context: Context, verb: Verb) -> Outcome<u8> {
     let base = &context;
     match verb {
         Verb::Up(of) => up::run(&context.about(of.project), of.args).await,
+        Verb::Create(of) => create::run(&context.about(of.project), of.args).await,
         Verb::Down(of) => down::run(&context.about(of.project), of.args).await,
         Verb::Ps(of) => ps::run(&context.about(of.project), of.args).await,
         Verb::Ls(args) => ls::run(base, args).await,
@@ -235,6 +245,7 @@ async fn run(context: Context, verb: Verb) -> Outcome<u8> {
         Verb::Stop(of) => services::stop(&context.about(of.project), of.args).await,
         Verb::Start(of) => services::start(&context.about(of.project), of.args).await,
         Verb::Restart(of) => services::restart(&context.about(of.project), of.args).await,
+        Verb::Rm(of) => rm::run(&context.about(of.project), of.args).await,
         Verb::Kill(of) => containers::kill(&context.about(of.project), of.args).await,
         Verb::Pause(of) => containers::pause(&context.about(of.project), of.args).await,
         Verb::Unpause(of) => containers::unpause(&context.about(of.project), of.args).await,

@@ -159,3 +159,16 @@ fn every_option_has_a_help_text() {
     }
     check(&command(), "orca");
 }
+
+#[test]
+fn options_of_docker_compose_that_change_nothing_are_taken() {
+    for line in [
+        "orca up -d --no-build -y --remove-orphans --wait",
+        "orca up --no-start -t 3",
+        "orca create --no-build -y --remove-orphans --scale web=2",
+        "orca rm -f -s -v web",
+        "orca down --rmi local --remove-orphans -t 1",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+}

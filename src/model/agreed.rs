@@ -197,6 +197,9 @@ pub enum Command {
         stack: String,
         /// The services.
         services: Vec<String>,
+        /// Whether what is left of their containers goes too.
+        #[serde(default)]
+        remove: bool,
     },
     /// A user starts stopped services. Tasks that ended for good are made anew.
     StartServices {

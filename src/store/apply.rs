@@ -57,9 +57,12 @@ pub(super) fn perform(agreed: &mut Agreed, command: &Command) -> Result<(), Refu
         Command::Scale { stack, service, replicas } => {
             scale(find_active(agreed, stack)?, service, *replicas)
         }
-        Command::StopServices { stack, services } => {
+        Command::StopServices { stack, services, remove } => {
             let stack = find_services(agreed, stack, services)?;
             stack.stopped.extend(services.iter().cloned());
+            if *remove {
+                renew_nonces(stack, services);
+            }
             Ok(())
         }
         Command::StartServices { stack: name, services } => {
@@ -78,9 +81,8 @@ pub(super) fn perform(agreed: &mut Agreed, command: &Command) -> Result<(), Refu
             let stack = find_services(agreed, stack, services)?;
             for service in services {
                 stack.stopped.remove(service);
-                let nonce = stack.nonces.entry(service.clone()).or_default();
-                *nonce = nonce.wrapping_add(1);
             }
+            renew_nonces(stack, services);
             Ok(())
         }
         Command::Decide(decisions) => {
@@ -108,6 +110,14 @@ fn apply_stack(agreed: &mut Agreed, stack: &Stack) {
     agreed.stacks.insert(name.clone(), stack);
     // What failed for good is tried again; what completed has completed.
     renew(agreed, &name, |task| matches!(task.outcome, Some(crate::model::Outcome::Failed(_))));
+}
+
+/// Makes what there is of services out of date.
+fn renew_nonces(stack: &mut Stack, services: &[String]) {
+    for service in services {
+        let nonce = stack.nonces.entry(service.clone()).or_default();
+        *nonce = nonce.wrapping_add(1);
+    }
 }
 
 /// Lets the tasks of a stack that ended for good be made anew.

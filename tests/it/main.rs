@@ -21,4 +21,5 @@ mod reconcile;
 mod registry;
 mod runtime;
 mod services;
+mod stack_verbs;
 mod support;

@@ -213,7 +213,10 @@ impl World {
                 let replicas = self.random.within(0, 6) as u32;
                 Command::Scale { stack: name, service, replicas }
             }
-            3 => Command::StopServices { stack: name, services },
+            3 => {
+                let remove = self.random.percent(30);
+                Command::StopServices { stack: name, services, remove }
+            }
             4 => {
                 let services = stack.stopped.iter().cloned().collect();
                 Command::StartServices { stack: name, services }

@@ -83,8 +83,8 @@ impl Client {
 }
 
 impl From<Services> for proto::ServicesRequest {
-    fn from(Services { stack, services, grace }: Services) -> Self {
-        Self { stack, services, grace_nanos: grace.map(nanos) }
+    fn from(Services { stack, services, grace, remove }: Services) -> Self {
+        Self { stack, services, grace_nanos: grace.map(nanos), remove }
     }
 }
 

@@ -16,6 +16,10 @@ pub struct Apply {
     /// Services that are to run although a user stopped them. Others of the stack that are stopped
     /// stay so; services that are new to the stack run in any case.
     pub start: Vec<String>,
+    /// Services that are new to the stack and are not to run until a user starts them.
+    pub hold: Vec<String>,
+    /// How long replaced programs have to end, instead of what their services say.
+    pub grace: Option<Duration>,
 }
 
 /// A stack was accepted.
@@ -68,4 +72,6 @@ pub struct Services {
     pub services: Vec<String>,
     /// How long programs have to end, instead of what their services say.
     pub grace: Option<Duration>,
+    /// When they are stopped: whether what is left of their containers goes too.
+    pub remove: bool,
 }

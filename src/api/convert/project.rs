@@ -1,6 +1,8 @@
 //! A project on its way: the JSON of the model, with a version.
 
-use super::BadMessage;
+use std::time::Duration;
+
+use super::{BadMessage, nanos};
 use crate::api::message::{Recreate, Up};
 use crate::api::proto;
 use crate::model::Project;
@@ -22,6 +24,8 @@ impl TryFrom<&Up> for proto::ApplyRequest {
             services: up.services.clone(),
             no_deps: up.no_deps,
             recreate: proto::Recreate::from(up.recreate).into(),
+            no_start: up.no_start,
+            grace_nanos: up.grace.map(nanos),
         })
     }
 }
@@ -41,8 +45,9 @@ impl TryFrom<proto::ApplyRequest> for Up {
         let recreate = request.recreate().into();
         let project: Project = serde_json::from_slice(&request.project)
             .map_err(|error| BadMessage { field: "project", problem: error.to_string() })?;
-        let proto::ApplyRequest { services, no_deps, .. } = request;
-        Ok(Self { project, services, no_deps, recreate })
+        let proto::ApplyRequest { services, no_deps, no_start, grace_nanos, .. } = request;
+        let grace = grace_nanos.map(Duration::from_nanos);
+        Ok(Self { project, services, no_deps, recreate, no_start, grace })
     }
 }
 

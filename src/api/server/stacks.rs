@@ -133,7 +133,7 @@ impl Service {
         let stack = select::agreed(&view, &request.stack)?;
         let services = select::services(stack, &request.services)?;
         let grace = request.grace_nanos.map(Duration::from_nanos);
-        Ok(Services { stack: request.stack, services, grace })
+        Ok(Services { stack: request.stack, services, grace, remove: request.remove })
     }
 
     /// A change of scale that makes sense.

@@ -121,8 +121,11 @@ async fn a_stack_that_is_not_there_is_not_found() {
 async fn a_service_that_is_not_there_is_named_with_those_that_are() {
     let bench = Bench::new().await;
     bench.fake.show(&[("web", 1, TaskState::Running)]);
-    let services =
-        Services { stack: "shop".to_owned(), services: vec!["wbe".to_owned()], grace: None };
+    let services = Services {
+        stack: "shop".to_owned(),
+        services: vec!["wbe".to_owned()],
+        ..Services::default()
+    };
     let error = refusal(bench.client.stop(services).await);
     assert_eq!(error.message, "there is no service or container `wbe`");
     assert_eq!(error.hint.as_deref(), Some("the services are: web"));
@@ -133,7 +136,8 @@ async fn no_services_named_means_all() {
     let bench = Bench::new().await;
     bench.fake.show(&[("db", 1, TaskState::Running), ("web", 1, TaskState::Running)]);
     let grace = Some(Duration::from_millis(1500));
-    let services = Services { stack: "shop".to_owned(), services: Vec::new(), grace };
+    let services =
+        Services { stack: "shop".to_owned(), services: Vec::new(), grace, remove: false };
     bench.client.restart(services).await.unwrap();
     let calls = bench.fake.calls();
     assert_eq!(calls, ["restart shop [\"db\", \"web\"] Some(1.5s)"]);

@@ -46,7 +46,7 @@ pub(super) async fn run(
         }
     };
     context.output.note(format_args!("\nstopping {stack} (Ctrl-C again leaves it to orca)"));
-    let stop = Services { stack: stack.to_owned(), services: Vec::new(), grace: None };
+    let stop = Services { stack: stack.to_owned(), ..Services::default() };
     client.stop(stop).await?;
     tokio::select! {
         stopped = wait_for_silence(client, stack) => stopped?,

@@ -52,16 +52,29 @@ pub(crate) struct ScaleArgs {
 
 /// Runs `stop`.
 pub(crate) async fn stop(context: &Context, args: StopArgs) -> Outcome<u8> {
+    down(context, args.services, args.timeout, false).await
+}
+
+/// Stops services (all if none is named) and waits until nothing of them runs. With `remove`, until
+/// nothing of them is left.
+pub(crate) async fn down(
+    context: &Context,
+    names: Vec<String>,
+    grace: Option<Duration>,
+    remove: bool,
+) -> Outcome<u8> {
     let change = Change::begin(context).await?;
-    let services = change.services(&args.services);
-    change.client.stop(change.request(args.services, args.timeout)).await?;
+    let services = change.services(&names);
+    change.client.stop(Services { remove, ..change.request(names, grace) }).await?;
     let stack = change.stack.clone();
     let stopped = |report: &StackReport| {
         let all = services
             .iter()
             .all(|name| report.status.services.get(name).is_none_or(|service| service.stopped));
-        let silent = !report.status.tasks.iter().any(|t| services.contains(&t.service) && runs(t));
-        (all && silent).then_some(())
+        let is_left = |task: &TaskStatus| remove || runs(task);
+        let mut tasks = report.status.tasks.iter();
+        let gone = !tasks.any(|task| services.contains(&task.service) && is_left(task));
+        (all && gone).then_some(())
     };
     let mut wait = change.wait(format!("orca goes on stopping services of {stack}"));
     wait.until(|report| report.map_or(Some(()), stopped)).await?;
@@ -146,7 +159,7 @@ impl<'a> Change<'a> {
     }
 
     fn request(&self, services: Vec<String>, grace: Option<Duration>) -> Services {
-        Services { stack: self.stack.clone(), services, grace }
+        Services { stack: self.stack.clone(), services, grace, remove: false }
     }
 
     fn wait(&self, goes_on: String) -> Wait<'_> {

@@ -44,9 +44,29 @@ pub(crate) struct UpArgs {
     #[arg(long, requires = "services")]
     no_deps: bool,
 
+    /// Prepare the services that are new without starting them; `start` starts them
+    #[arg(long, conflicts_with_all = ["attach", "abort_on_container_exit", "exit_code_from"])]
+    no_start: bool,
+
+    /// Seconds that replaced programs have to end, instead of what their services say
+    #[arg(short, long, value_name = "SECONDS", value_parser = format::duration)]
+    timeout: Option<Duration>,
+
     /// Accepted for docker compose: services that are gone from the file are always removed
     #[arg(long, hide = true)]
     remove_orphans: bool,
+
+    /// Accepted for docker compose: orca never asks
+    #[arg(short, long, hide = true)]
+    yes: bool,
+
+    /// Accepted for docker compose: orca does not build images
+    #[arg(long, hide = true)]
+    no_build: bool,
+
+    /// Known from docker compose, and refused
+    #[arg(long, hide = true, conflicts_with = "no_build")]
+    build: bool,
 
     /// How many containers a service has, instead of what the file says
     #[arg(long, value_name = "SERVICE=NUMBER", value_parser = count_of)]
@@ -79,15 +99,19 @@ pub(crate) struct UpArgs {
 
 /// Runs `up`.
 pub(crate) async fn run(context: &Context, args: UpArgs) -> Outcome<u8> {
+    refuse_build(args.build)?;
     let mut project = project::project(context)?;
     apply_scale(&mut project, &args.scale)?;
-    let recreate = match (args.force_recreate, args.no_recreate) {
-        (true, _) => Recreate::Always,
-        (_, true) => Recreate::Never,
-        _ => Recreate::Changed,
-    };
+    let recreate = Recreate::from_flags(args.force_recreate, args.no_recreate);
     let services = args.services.clone();
-    let up = Up { project, services, no_deps: args.no_deps, recreate };
+    let up = Up {
+        project,
+        services,
+        no_deps: args.no_deps,
+        recreate,
+        no_start: args.no_start,
+        grace: args.timeout,
+    };
     if let Some(service) = args.exit_code_from.as_ref().filter(|s| !has_service(&up.project, s)) {
         return Err(CommandError::bad_input(format!("there is no service `{service}`")));
     }
@@ -102,6 +126,9 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Outcome<u8> {
     applied.warnings.iter().for_each(|warning| context.output.warning(warning));
     if let Some(follow) = follow(&args) {
         return follow::run(context, &client, &stack, applied.generation, follow).await;
+    }
+    if args.no_start {
+        return prepared(context, &stack);
     }
     if args.detach {
         context.output.line(format_args!("{stack} accepted"))?;
@@ -123,6 +150,23 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Outcome<u8> {
         }
     };
     conclude(context, &client, &stack, verdict).await
+}
+
+/// Says that a stack is there and waits for `start`.
+pub(crate) fn prepared(context: &Context, stack: &str) -> Outcome<u8> {
+    context.output.line(format_args!("{stack} is prepared: `orca -p {stack} start` starts it"))?;
+    Ok(0)
+}
+
+/// Says what to do instead of `--build`.
+pub(crate) fn refuse_build(build: bool) -> Outcome {
+    if !build {
+        return Ok(());
+    }
+    Err(CommandError::bad_input("--build: orca does not build images yet").with_hint(
+        "build it with another program, then `docker save IMAGE | orca image load`, and leave \
+         --build out",
+    ))
 }
 
 /// How an `up` ended.

@@ -22,6 +22,7 @@ const FILE_MAX: u64 = 1 << 20;
 impl Daemon {
     pub(super) async fn apply_stack(&self, request: Apply) -> Answer<Applied> {
         let _applying = self.applying.lock().await;
+        let grace = request.grace;
         let stack = self.stack(request).await?;
         let agreed = self.agreed();
         let earlier = agreed.stacks.get(&stack.project.name);
@@ -31,6 +32,7 @@ impl Daemon {
         }
         check_ports(&agreed, &stack.project)?;
         let name = stack.project.name.clone();
+        self.host.override_grace(&name, None, grace);
         let view = self.commit(Command::ApplyStack(Box::new(stack))).await?;
         let generation = view.agreed.stacks.get(&name).map_or(0, |stack| stack.generation);
         Ok(Applied { generation, changed: true, warnings: vec![] })
@@ -72,11 +74,11 @@ impl Daemon {
     }
 
     pub(super) async fn stop_services(&self, request: Services) -> Answer<()> {
-        let Services { stack, services, grace } = request;
+        let Services { stack, services, grace, remove } = request;
         for service in &services {
             self.host.override_grace(&stack, Some(service), grace);
         }
-        self.commit(Command::StopServices { stack, services }).await?;
+        self.commit(Command::StopServices { stack, services, remove }).await?;
         Ok(())
     }
 
@@ -87,7 +89,7 @@ impl Daemon {
     }
 
     pub(super) async fn restart_services(&self, request: Services) -> Answer<()> {
-        let Services { stack, services, grace } = request;
+        let Services { stack, services, grace, .. } = request;
         for service in &services {
             self.host.override_grace(&stack, Some(service), grace);
         }
@@ -107,7 +109,7 @@ impl Daemon {
     /// The project with everything pinned that could change behind it: images, files of configs and
     /// secrets.
     async fn stack(&self, request: Apply) -> Answer<Stack> {
-        let Apply { mut project, recreate, start } = request;
+        let Apply { mut project, recreate, start, hold, .. } = request;
         let agreed = self.agreed();
         let earlier = agreed.stacks.get(&project.name).filter(|stack| stack.removing.is_none());
         let images = self.pin_images(&project).await?;
@@ -124,6 +126,7 @@ impl Daemon {
         let nonces = recreate.into_iter().map(|service| (service, 1)).collect();
         let mut stopped = earlier.map(|stack| stack.stopped.clone()).unwrap_or_default();
         stopped.retain(|service| !start.contains(service));
+        stopped.extend(hold);
         stopped.retain(|service| project.services.contains_key(service));
         Ok(Stack {
             project,

@@ -157,12 +157,13 @@ fn commands_name_what_is_not_there() {
     let scale = Command::Scale { stack: stack.clone(), service: service.clone(), replicas: 1 };
     let error = apply(&mut state, &scale).unwrap_err().to_string();
     assert_eq!(error, "stack `a` has no service called `no`");
-    let stop = Command::StopServices { stack: "b".to_owned(), services: vec![service] };
+    let stop =
+        Command::StopServices { stack: "b".to_owned(), services: vec![service], remove: false };
     let error = apply(&mut state, &stop).unwrap_err().to_string();
     assert_eq!(error, "there is no stack called `b`");
     apply(&mut state, &Command::RemoveStack { stack, removal: Removal::default() }).unwrap();
     let services = vec!["web".to_owned()];
-    let stop = Command::StopServices { stack: "a".to_owned(), services };
+    let stop = Command::StopServices { stack: "a".to_owned(), services, remove: false };
     let error = apply(&mut state, &stop).unwrap_err().to_string();
     assert_eq!(error, "stack `a` is being taken down: wait for that, then try again");
 }
@@ -174,8 +175,11 @@ fn up_counts_generations_keeps_restarts_and_starts_what_was_stopped() {
     let stack_name = || "a".to_owned();
     apply(&mut state, &Command::RestartServices { stack: stack_name(), services: services() })
         .unwrap();
-    apply(&mut state, &Command::StopServices { stack: stack_name(), services: services() })
-        .unwrap();
+    apply(
+        &mut state,
+        &Command::StopServices { stack: stack_name(), services: services(), remove: false },
+    )
+    .unwrap();
     assert!(state.stacks["a"].stopped.contains("web"));
     let mut again = stack("a", &["web"], |_| {});
     again.nonces.insert("web".to_owned(), 2);

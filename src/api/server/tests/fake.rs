@@ -192,7 +192,7 @@ impl Control for Fake {
     }
 
     async fn restart(&self, request: Services) -> Answer<()> {
-        let Services { stack, services, grace } = request;
+        let Services { stack, services, grace, .. } = request;
         self.call(format!("restart {stack} {services:?} {grace:?}"))
     }
 
