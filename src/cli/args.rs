@@ -32,6 +32,7 @@ pub(crate) struct InstanceArgs {
         long,
         global = true,
         value_name = "WHEN",
+        env = "COMPOSE_ANSI",
         default_value = "auto",
         help_heading = "Global options"
     )]
@@ -46,6 +47,7 @@ pub(crate) struct InstanceArgs {
         long,
         global = true,
         value_name = "KIND",
+        env = "COMPOSE_PROGRESS",
         default_value = "auto",
         help_heading = "Global options"
     )]
@@ -108,6 +110,18 @@ pub(crate) struct ProjectArgs {
     /// Where relative paths begin [default: where the first compose file is]
     #[arg(long, value_name = "DIR", help_heading = "Project options")]
     pub(crate) project_directory: Option<PathBuf>,
+
+    /// Keep networks, volumes, secrets and configs that no service uses
+    #[arg(long, help_heading = "Project options")]
+    pub(crate) all_resources: bool,
+
+    /// Refused: names as docker-compose of version 1 made them, with `_`
+    #[arg(long, hide = true)]
+    pub(crate) compatibility: bool,
+
+    /// No effect, with a warning: the daemon decides what is done at once
+    #[arg(long, value_name = "NUMBER", hide = true, allow_negative_numbers = true)]
+    pub(crate) parallel: Option<i64>,
 }
 
 impl ProjectArgs {
@@ -119,6 +133,9 @@ impl ProjectArgs {
         self.env_file.extend(after.env_file);
         self.project_name = after.project_name.or(self.project_name);
         self.project_directory = after.project_directory.or(self.project_directory);
+        self.all_resources |= after.all_resources;
+        self.compatibility |= after.compatibility;
+        self.parallel = after.parallel.or(self.parallel);
         self
     }
 }

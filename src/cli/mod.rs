@@ -53,6 +53,9 @@ struct Arguments {
     instance: InstanceArgs,
     #[command(flatten)]
     project: ProjectArgs,
+    /// Show what would be done, and do nothing; as docker compose has it, for `up`
+    #[arg(long, hide = true)]
+    dry_run: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -166,6 +169,23 @@ enum Verb {
     Demo(crate::demo::Command),
 }
 
+impl Verb {
+    /// The command with `--dry-run`, which stood before it.
+    fn tried(mut self) -> Outcome<Self> {
+        match &mut self {
+            Self::Up(of) => of.args.try_only(),
+            Self::Plan(_) | Self::Config(_) | Self::Check(_) | Self::Ps(_) | Self::Ls(_) => {}
+            Self::Logs(_) | Self::Images(_) | Self::Port(_) | Self::Top(_) | Self::Version(_) => {}
+            _ => {
+                return Err(CommandError::bad_input(
+                    "--dry-run: only `up` can be tried; this command would do what it says",
+                ));
+            }
+        }
+        Ok(self)
+    }
+}
+
 /// Runs the program; its status is the process's.
 pub fn main() -> ExitCode {
     let args = std::env::args_os().skip(1).collect::<Vec<_>>();
@@ -176,8 +196,13 @@ pub fn main() -> ExitCode {
         let (root, run) = (root.into(), run.into());
         return crate::runtime::launcher::main(&Instance { root, run });
     }
-    let Arguments { instance: args, project, verb } = parsed();
+    let Arguments { instance: args, project, dry_run, verb } = parsed();
     let output = Output::new(&args);
+    let verb = if dry_run { verb.tried() } else { Ok(verb) };
+    let verb = match verb {
+        Ok(verb) => verb,
+        Err(error) => return ended(output, Err(error)),
+    };
     let instance = match args.instance() {
         Ok(instance) => instance,
         Err(error) => {

@@ -79,6 +79,15 @@ pub(super) fn name(context: &Context) -> Outcome<String> {
 /// How the options of the command line are loaded.
 pub(super) fn options(context: &Context) -> Outcome<LoadOptions> {
     let args = &context.project;
+    if args.compatibility {
+        return Err(CommandError::bad_input(
+            "--compatibility: orca names containers as docker compose does since version 2, \
+             `stack-service-1`, and not as version 1 did",
+        ));
+    }
+    if args.parallel.is_some_and(|number| number >= 0) {
+        context.output.warning("--parallel has no effect: the daemon decides what is done at once");
+    }
     let mut files = Vec::new();
     for file in &args.file {
         files.push(file_arg(file, &files)?);
@@ -92,6 +101,7 @@ pub(super) fn options(context: &Context) -> Outcome<LoadOptions> {
         env_files: args.env_file.clone(),
         project_directory: args.project_directory.clone(),
         working_directory,
+        all_resources: args.all_resources,
         // Names and values that are not UTF-8 cannot be written in a compose file either.
         environment: std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize as _;
 use sha2::{Digest, Sha256};
 
 use super::diagnostic::{Diagnostic, Errors, Failed, Severity};
-use super::emit::{Form, arrange_object, arrange_plain, arrange_project};
+use super::emit::{Form, Out, arrange_object, arrange_plain, arrange_project};
 use super::emit::{write_compact, write_json, write_yaml};
 use super::finish::finish;
 use super::load::{Loader, Model, members};
@@ -13,7 +14,8 @@ use super::options::LoadOptions;
 use super::schema::SERVICE;
 use super::select::texts;
 use super::template::{Variable, variables};
-use super::tree::{Map, Mark, Node, Value};
+use super::tree::{Map, Mark, Node, Path, Value};
+use super::unique::is_keyed;
 use super::{consistency, numbers, select};
 
 /// A project as a document.
@@ -74,6 +76,7 @@ pub(crate) fn build(loader: &mut Loader<'_>) -> Result<Config, Failed> {
         if !loader.options.no_consistency {
             consistency::check(&root, &off, &mut loader.problems);
             loader.problems.check()?;
+            select::tell_replicas(&mut root);
         }
         let services = &loader.options.services;
         select::select(&mut root, &mut off, services, &found.profiles, &mut loader.problems)?;
@@ -82,10 +85,13 @@ pub(crate) fn build(loader: &mut Loader<'_>) -> Result<Config, Failed> {
         }
         loader.resolve_label_files(&mut root);
         loader.problems.check()?;
-        select::drop_unused(&mut root);
+        if !loader.options.all_resources {
+            select::drop_unused(&mut root);
+        }
         if root.get("services").is_none() {
             root.set("services", Node::empty_map(Mark::default()));
         }
+        select::tell_resources(&mut root);
     }
     root.set("name", Node::text(name.as_str(), Mark::default()));
     Ok(Config {
@@ -104,7 +110,9 @@ impl Config {
     /// `--format json`, without a line end.
     pub fn json(&self) -> String {
         if self.raw {
-            return write_json(&arrange_plain(&self.root, Form::Json));
+            let mut root = self.root.clone();
+            empty_lists_are_null(&mut root, &Path::ROOT);
+            return write_json(&arrange_plain(&root, Form::Json));
         }
         write_json(&arrange_project(&self.root, Form::Json)).replace('$', "$$")
     }
@@ -201,6 +209,58 @@ impl Config {
         let mut found = BTreeMap::new();
         collect(&self.root, &mut found);
         found.into_values().collect()
+    }
+
+    /// `--variables --format json`, with two line ends.
+    pub fn variables_json(&self) -> String {
+        let variables: BTreeMap<String, Variable> =
+            self.variables().into_iter().map(|it| (it.name.clone(), it)).collect();
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+        let mut bytes = Vec::new();
+        let mut writer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+        // Text, flags and names as keys can always be written.
+        let written = variables.serialize(&mut writer).map(|()| String::from_utf8(bytes));
+        written.ok().and_then(Result::ok).unwrap_or_default() + "\n\n"
+    }
+
+    /// `--variables --format yaml`.
+    pub fn variables_yaml(&self) -> String {
+        let variables = self.variables().into_iter().map(|variable| {
+            let fields = [
+                ("name", Out::Text(variable.name.clone())),
+                ("defaultvalue", Out::Text(variable.default_value)),
+                ("presencevalue", Out::Text(variable.presence_value)),
+                ("required", Out::Bool(variable.required)),
+            ];
+            let fields = fields.map(|(name, value)| (name.to_owned(), value));
+            (variable.name, Out::Map(fields.into()))
+        });
+        let text = write_yaml(&Out::Map(variables.collect()));
+        // Here docker compose has four spaces for a level.
+        text.replace("\n  ", "\n    ")
+    }
+}
+
+/// As Go has it: a list that is read and left alone is null when it is empty.
+fn empty_lists_are_null(node: &mut Node, path: &Path<'_>) {
+    match &mut node.value {
+        Value::Map(map) => {
+            for (key, member) in map.iter_mut() {
+                empty_lists_are_null(member, &path.key(key));
+            }
+        }
+        Value::List(list) if list.is_empty() => {
+            let is_rebuilt = path.ends_with("environment") || path.ends_with("args");
+            if is_rebuilt || !is_keyed(path) {
+                node.value = Value::Null;
+            }
+        }
+        Value::List(list) => {
+            for (index, item) in list.iter_mut().enumerate() {
+                empty_lists_are_null(item, &path.item(index));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
     }
 }
 

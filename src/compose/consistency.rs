@@ -15,6 +15,7 @@ pub(crate) fn check(root: &Node, off: &Map, problems: &mut Problems) {
     for (name, service) in members(root, "services") {
         check.service(service, &services.key(name));
     }
+    check.secrets();
     check.cycles();
     check.container_names();
 }
@@ -235,6 +236,18 @@ impl Check<'_> {
                 problem.related(*first, "the first is here");
             } else {
                 taken.insert(target.to_owned(), mark);
+            }
+        }
+    }
+
+    /// A driver alone is not enough: where would it take the secret from?
+    fn secrets(&mut self) {
+        let secrets = Path::ROOT.key("secrets");
+        for (name, secret) in members(self.root, "secrets") {
+            let sources = ["external", "file", "environment"];
+            if !sources.iter().any(|source| secret.get(source).is_some()) {
+                let message = "one of file, environment must be set";
+                self.problems.error(secret.key, &secrets.key(name), message);
             }
         }
     }

@@ -210,7 +210,12 @@ impl Problem {
 pub(crate) struct Problems {
     found: Vec<Problem>,
     errors: usize,
+    /// How many of each are among those found.
+    told_errors: usize,
+    told_warnings: usize,
     left_out: usize,
+    /// What is written to when there is no place for one more.
+    spare: Option<Problem>,
 }
 
 /// A step could not go on; the reasons are among the problems.
@@ -262,21 +267,27 @@ impl Problems {
         path: &Path<'_>,
         message: String,
     ) -> &mut Problem {
-        let path = path.to_string();
         let known = self.found.iter().position(|problem| {
-            problem.severity == severity && problem.mark == mark && problem.message == message
+            problem.mark == mark && problem.severity == severity && problem.message == message
         });
-        let index = known.unwrap_or(self.found.len());
-        if known.is_none() {
-            self.found.push(Problem { severity, mark, path, message, hint: None, related: None });
+        if let Some(known) = known {
+            return &mut self.found[known];
         }
-        // Bounded work for hostile files: past the limit they are counted only.
-        if self.found.len() > MAX_PROBLEMS + 1 {
-            self.left_out += 1;
-            self.found.truncate(MAX_PROBLEMS + 1);
-            return &mut self.found[MAX_PROBLEMS];
+        let mut problem =
+            Problem { severity, mark, path: String::new(), message, hint: None, related: None };
+        // Bounded work for hostile files: past the limit they are counted only. Each severity has
+        // a limit of its own: many warnings must not hide the first error.
+        let is_error = severity == Severity::Error;
+        let told = if is_error { &mut self.told_errors } else { &mut self.told_warnings };
+        if *told == MAX_PROBLEMS {
+            self.left_out += usize::from(is_error);
+            return self.spare.insert(problem);
         }
-        &mut self.found[index]
+        *told += 1;
+        problem.path = path.to_string();
+        self.found.push(problem);
+        let last = self.found.len() - 1;
+        &mut self.found[last]
     }
 
     /// All of one severity, in the order of the files.
@@ -311,8 +322,8 @@ impl Problems {
         diagnostics
     }
 
-    /// Whether further problems would be left out.
+    /// Whether further errors would be left out.
     pub(crate) fn is_full(&self) -> bool {
-        self.found.len() >= MAX_PROBLEMS
+        self.told_errors == MAX_PROBLEMS
     }
 }

@@ -107,9 +107,11 @@ impl<'a> Loader<'a> {
             chain: Vec::new(),
         };
         let base = (!self.options.no_path_resolution).then(|| found.directory.clone());
+        let first = files.first().map_or(0, |file| file.file);
         let mut root = self.merged(files, &place, base.as_deref())?;
         if root.as_map().is_none_or(Map::is_empty) {
-            self.problems.error(Mark::file(0), &Path::ROOT, "empty compose file");
+            let start = Mark { file: first, line: 1, column: 1 };
+            self.problems.error(start, &Path::ROOT, "empty compose file");
             return Err(Failed);
         }
         let written = root.clone();

@@ -31,6 +31,8 @@ pub struct LoadOptions {
     pub environment: BTreeMap<String, String>,
     /// Only these services and what they depend on. Empty: all.
     pub services: Vec<String>,
+    /// Keep networks, volumes, secrets, configs and models that no service uses.
+    pub all_resources: bool,
     /// Leave variables alone.
     pub no_interpolate: bool,
     /// Leave out what is implied.

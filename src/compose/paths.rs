@@ -24,7 +24,7 @@ pub(crate) fn resolve(root: &mut Node, base: &Base<'_>, problems: &mut Problems)
     }
     for kind in ["configs", "secrets"] {
         for (_, resource) in root.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
-            base.member(resource, "file");
+            base.file(resource, "file");
         }
     }
     for (_, volume) in root.get_mut("volumes").and_then(Node::as_map_mut).into_iter().flatten() {
@@ -32,7 +32,7 @@ pub(crate) fn resolve(root: &mut Node, base: &Base<'_>, problems: &mut Problems)
         let Some(options) = volume.get_mut("driver_opts").filter(|_| local) else { continue };
         // This is a bind mount under another name.
         if options.text_of("o") == Some("bind") {
-            base.member(options, "device");
+            base.file(options, "device");
         }
     }
 }
@@ -46,7 +46,7 @@ impl Base<'_> {
             for (name, other) in [("additional_contexts", false), ("ssh", true)] {
                 let members = build.get_mut(name).and_then(Node::as_map_mut);
                 for (_, member) in members.into_iter().flatten() {
-                    if other { self.node(member) } else { self.context(member) }
+                    if other { self.path(member) } else { self.context(member) }
                 }
             }
         }
@@ -71,7 +71,7 @@ impl Base<'_> {
                     let message = "a mount of type bind needs a source";
                     problems.error(item.mark, &path.item(index), message);
                 }
-                self.member(item, "source");
+                self.file(item, "source");
             }
         }
     }
@@ -83,9 +83,20 @@ impl Base<'_> {
     }
 
     fn node(&self, node: &mut Node) {
-        if let Value::Text(text) = &mut node.value
-            && !text.is_empty()
-        {
+        if node.as_text() != Some("") {
+            self.path(node);
+        }
+    }
+
+    /// A member for which the empty text is the base itself.
+    fn file(&self, node: &mut Node, name: &str) {
+        if let Some(member) = node.get_mut(name) {
+            self.path(member);
+        }
+    }
+
+    fn path(&self, node: &mut Node) {
+        if let Value::Text(text) = &mut node.value {
             *text = self.absolute(text);
         }
     }

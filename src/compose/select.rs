@@ -29,6 +29,27 @@ pub(crate) fn texts<'a>(node: &'a Node, name: &str) -> Vec<&'a str> {
     list.iter().filter_map(Node::as_text).collect()
 }
 
+/// `scale` beside `deploy` is its `replicas` too, as docker compose has it.
+pub(crate) fn tell_replicas(root: &mut Node) {
+    for (_, service) in root.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
+        let Some(scale) = service.get("scale").cloned() else { continue };
+        if let Some(deploy) = service.get_mut("deploy") {
+            deploy.set("replicas", scale);
+        }
+    }
+}
+
+/// A network or a volume of which nothing is said is there all the same.
+pub(crate) fn tell_resources(root: &mut Node) {
+    for kind in ["networks", "volumes"] {
+        for (_, node) in root.get_mut(kind).and_then(Node::as_map_mut).into_iter().flatten() {
+            if node.is_null() {
+                node.value = Value::Map(Map::new());
+            }
+        }
+    }
+}
+
 /// Leaves only the named services and what they need. A service that is named is on whatever its
 /// profiles, and so is every other service of those profiles.
 pub(crate) fn select(

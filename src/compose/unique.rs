@@ -5,6 +5,15 @@ use std::collections::HashMap;
 use super::tree::{Node, Path, Value};
 use super::value::{clean_path, parse_volume};
 
+/// Whether the list at a place is gone through for doubles by docker compose before it interprets
+/// anything.
+pub(crate) fn is_keyed(path: &Path<'_>) -> bool {
+    let own = ["security_opt", "group_add", "volumes_from"];
+    KEYS.iter().any(|(pattern, _)| {
+        pattern.last().is_some_and(|last| !own.contains(last)) && path.matches(pattern)
+    })
+}
+
 /// Keeps the last of each key, in the place of the first.
 pub(crate) fn unique(root: &mut Node) {
     walk(root, &Path::ROOT);
@@ -117,10 +126,15 @@ fn port(node: &Node) -> Option<String> {
     }
     let member = |name: &str| node.get(name).and_then(Node::scalar_text);
     let target = member("target")?;
+    // A number and the same number as text are different here, as they are in docker compose.
+    let published = match node.get("published").map(|node| &node.value) {
+        Some(Value::Int(number)) => format!("number {number}"),
+        _ => member("published").unwrap_or_default(),
+    };
     Some(format!(
         "{}:{}:{target}/{}",
         member("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned()),
-        member("published").unwrap_or_default(),
+        published,
         member("protocol").unwrap_or_else(|| "tcp".to_owned()),
     ))
 }

@@ -39,7 +39,7 @@ run_case() {
     ) >"$out" 2>"$err"; then
         case $args in
         *'--format json'*) kind=json ;;
-        *'config' | *'--no-interpolate') kind=yaml ;;
+        *'config' | *'--no-interpolate' | *'--no-normalize') kind=yaml ;;
         *) kind=txt ;;
         esac
         sed "s#$dir#/prj#g" "$out" >"$dir/golden.$kind"

@@ -1,12 +1,13 @@
 //! `orca config`: the project as orca reads it.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::{format, project};
+use crate::cli::project;
 use crate::compose::{self, Config, LoadOptions};
 
 /// Options of `config`.
@@ -18,9 +19,9 @@ pub(crate) struct ConfigArgs {
     #[command(flatten)]
     what: What,
 
-    /// How to print
-    #[arg(long, value_name = "FORMAT", default_value = "yaml")]
-    format: ConfigFormat,
+    /// How to print [default: yaml; a table for --variables]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<ConfigFormat>,
 
     /// Leave variables as they are written
     #[arg(long)]
@@ -47,9 +48,8 @@ pub(crate) struct ConfigArgs {
     output: Option<PathBuf>,
 }
 
-/// What to print instead of the whole.
+/// What to print instead of the whole; of several the first in the order of [`text`] counts.
 #[derive(Debug, Args)]
-#[group(multiple = false)]
 struct What {
     /// Print nothing; the exit status tells whether the files are right
     #[arg(short, long)]
@@ -113,6 +113,10 @@ pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Outcome<u8> {
         Some(path) => std::fs::write(path, text).map_err(|error| {
             CommandError::io(format!("cannot write {}", path.display()), &error)
         })?,
+        // docker compose ends JSON without a line end; on a terminal the prompt needs one.
+        None if !text.ends_with('\n') && std::io::stdout().is_terminal() => {
+            context.output.line(&text)?;
+        }
         None => context.output.text(&text)?,
     }
     Ok(0)
@@ -139,26 +143,30 @@ fn text(config: &Config, args: &ConfigArgs) -> Outcome<String> {
     let listed = |names: Vec<String>| names.iter().map(|name| format!("{name}\n")).collect();
     let text = if what.list_services {
         listed(config.services())
-    } else if what.images {
-        listed(config.images())
     } else if what.volumes {
         listed(config.volumes())
     } else if what.networks {
         listed(config.networks())
     } else if what.models {
         listed(config.models())
-    } else if what.profiles {
-        listed(config.profiles())
     } else if let Some(service) = &what.hash {
         hashes(config, service)?
+    } else if what.profiles {
+        listed(config.profiles())
+    } else if what.images {
+        listed(config.images())
+    } else if what.variables {
+        match args.format {
+            Some(ConfigFormat::Json) => config.variables_json(),
+            Some(ConfigFormat::Yaml) => config.variables_yaml(),
+            None => variables(config),
+        }
     } else if what.environment {
         config.environment.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
-    } else if what.variables {
-        variables(config, args.format)?
     } else {
         match args.format {
-            ConfigFormat::Json => format!("{}\n", config.json()),
-            ConfigFormat::Yaml => config.yaml(),
+            Some(ConfigFormat::Json) => config.json(),
+            Some(ConfigFormat::Yaml) | None => config.yaml(),
         }
     };
     Ok(text)
@@ -179,21 +187,23 @@ fn hashes(config: &Config, wanted: &str) -> Outcome<String> {
     Ok(wanted.map(|(service, hash)| format!("{service} {hash}\n")).collect())
 }
 
-fn variables(config: &Config, form: ConfigFormat) -> Outcome<String> {
-    let variables = config.variables();
-    if form == ConfigFormat::Json {
-        let text = serde_json::to_string_pretty(&variables)
-            .map_err(|error| CommandError::failed(format!("cannot write JSON: {error}")))?;
-        return Ok(text + "\n");
-    }
-    let row = |variable: &compose::Variable| {
-        vec![
-            variable.name.clone(),
-            variable.required.to_string(),
-            variable.default_value.clone(),
-            variable.presence_value.clone(),
-        ]
+/// The columns are as wide as docker compose makes them.
+fn variables(config: &Config) -> String {
+    let header = ["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"].map(str::to_owned);
+    let row = |variable: compose::Variable| {
+        let required = variable.required.to_string();
+        [variable.name, required, variable.default_value, variable.presence_value]
     };
-    let header = ["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"];
-    Ok(format::table(&header, variables.iter().map(row)))
+    let rows: Vec<[String; 4]> =
+        std::iter::once(header).chain(config.variables().into_iter().map(row)).collect();
+    let width = |column: usize| {
+        let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        (longest + 3).max(20)
+    };
+    let widths = [width(0), width(1), width(2)];
+    let line = |[name, required, default, alternate]: &[String; 4]| {
+        let [a, b, c] = widths;
+        format!("{name:a$}{required:b$}{default:c$}{alternate}\n")
+    };
+    rows.iter().map(line).collect()
 }

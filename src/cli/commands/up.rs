@@ -97,6 +97,13 @@ pub(crate) struct UpArgs {
     timestamps: bool,
 }
 
+impl UpArgs {
+    /// As `--dry-run`.
+    pub(crate) fn try_only(&mut self) {
+        self.dry_run = true;
+    }
+}
+
 /// Runs `up`.
 pub(crate) async fn run(context: &Context, args: UpArgs) -> Outcome<u8> {
     refuse_build(args.build)?;

@@ -19,7 +19,9 @@ impl Decode<'_> {
         }
         let ports = path.key("ports");
         for (index, port) in items(node, "ports").iter().enumerate() {
-            service.ports.extend(self.port(port, &ports.item(index)));
+            // Two files may have written the same port in two ways.
+            let port = self.port(port, &ports.item(index));
+            service.ports.extend(port.filter(|port| !service.ports.contains(port)));
         }
         service.links = texts(node, "links")
             .into_iter()

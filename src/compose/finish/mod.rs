@@ -81,7 +81,7 @@ impl Finish<'_> {
             },
             Shape::Count => self.count(node, path),
             Shape::Float => self.float(node, path),
-            Shape::Bytes | Shape::ByteText => self.bytes(node, path),
+            Shape::Bytes | Shape::Size | Shape::ByteText => self.bytes(node, path),
             Shape::Duration => self.duration(node, path, true),
             Shape::OptionalDuration => self.duration(node, path, false),
             Shape::Words => self.words(node, path),

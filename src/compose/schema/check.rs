@@ -48,6 +48,12 @@ impl Check<'_> {
             Shape::Float | Shape::Bytes | Shape::FileMode | Shape::NumberText | Shape::Count => {
                 self.one_of(node, path, &[Kind::Number, Kind::Text], "a number or a string");
             }
+            Shape::Size => {
+                if matches!(node.value, Value::Int(number) if number < 0) {
+                    self.error(node, path, "must be at least 0".to_owned());
+                }
+                self.one_of(node, path, &[Kind::Number, Kind::Text], "a number or a string");
+            }
             Shape::Words | Shape::Test => self.words(node, path),
             Shape::Texts => self.texts(node, path, false),
             Shape::UniqueTexts => self.texts(node, path, true),

@@ -78,6 +78,8 @@ pub(crate) enum Shape {
     Float,
     /// Bytes, with a unit.
     Bytes,
+    /// Bytes that as a number must not be negative.
+    Size,
     /// Bytes as text only.
     ByteText,
     /// A span of time; zero is nothing.

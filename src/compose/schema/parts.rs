@@ -175,6 +175,6 @@ static MOUNT_VOLUME: Object = object(&[
     field("subpath", Shape::Text),
 ]);
 
-static MOUNT_TMPFS: Object = object(&[field("size", Shape::Bytes), field("mode", Shape::Int(ANY))]);
+static MOUNT_TMPFS: Object = object(&[field("size", Shape::Size), field("mode", Shape::Int(ANY))]);
 
 static MOUNT_IMAGE: Object = object(&[field("subpath", Shape::Text)]);

@@ -98,7 +98,9 @@ fn shape(shape: &'static Shape, prefix: &str) -> Value {
         Shape::Int(_) | Shape::OptionalInt(_) | Shape::NumberText | Shape::Count => {
             json!({ "type": ["integer", "string"] })
         }
-        Shape::Float | Shape::Bytes | Shape::FileMode => json!({ "type": ["number", "string"] }),
+        Shape::Float | Shape::Bytes | Shape::Size | Shape::FileMode => {
+            json!({ "type": ["number", "string"] })
+        }
         Shape::Words => {
             json!({ "type": ["string", "array", "null"], "items": { "type": "string" } })
         }

@@ -72,6 +72,7 @@ fn run(case: &Case) -> Outcome {
             "--no-interpolate" => options.no_interpolate = true,
             "--no-normalize" => options.no_normalize = true,
             "--no-path-resolution" => options.no_path_resolution = true,
+            "--all-resources" => options.all_resources = true,
             "--no-consistency" => options.no_consistency = true,
             "config" => {}
             "-q" | "--profiles" | "--services" | "--images" | "--volumes" | "--networks"
@@ -102,15 +103,8 @@ fn run(case: &Case) -> Outcome {
         "--hash" => lines(
             config.hashes().into_iter().map(|(name, hash)| format!("{name} {hash}")).collect(),
         ),
-        _ => {
-            let variables: BTreeMap<String, crate::compose::Variable> =
-                config.variables().into_iter().map(|v| (v.name.clone(), v)).collect();
-            let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-            let mut bytes = Vec::new();
-            let mut writer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-            serde::Serialize::serialize(&variables, &mut writer).unwrap();
-            return Ok(("json", String::from_utf8(bytes).unwrap() + "\n\n"));
-        }
+        _ if format == "json" => return Ok(("json", config.variables_json())),
+        _ => config.variables_yaml(),
     };
     Ok(("txt", text))
 }

@@ -35,6 +35,11 @@ impl<'a> Path<'a> {
         Self { parent: Some(self), step: Step::Item(index), depth: self.depth + 1 }
     }
 
+    /// Whether this is a member with this name.
+    pub(crate) fn ends_with(&self, name: &str) -> bool {
+        self.step == Step::Key(name)
+    }
+
     /// Whether this is the place a pattern means: `*` is any member, `[]` any item.
     pub(crate) fn matches(&self, pattern: &[&str]) -> bool {
         if pattern.len() != self.depth {
