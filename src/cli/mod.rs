@@ -8,6 +8,7 @@ mod commands;
 mod context;
 mod error;
 mod failure;
+mod filter;
 mod format;
 mod log_view;
 mod output;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::{Ansi, InstanceArgs, ProgressKind};
 use super::error::{CommandError, Outcome};
+use super::format::Template;
 use super::style::{Colour, Style};
 
 /// How to speak to the user.
@@ -75,6 +76,18 @@ impl Output {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| CommandError::failed(format!("cannot write JSON: {error}")))?;
         self.line(text)
+    }
+
+    /// Prints rows as a template of the user's says.
+    pub(super) fn rows<T: Serialize>(
+        self,
+        template: &Template,
+        rows: impl IntoIterator<Item = T>,
+    ) -> Outcome {
+        let rows: Result<Vec<_>, _> = rows.into_iter().map(serde_json::to_value).collect();
+        let rows =
+            rows.map_err(|error| CommandError::failed(format!("cannot write JSON: {error}")))?;
+        self.text(&template.render(&rows).map_err(CommandError::bad_input)?)
     }
 
     /// Says something on standard error that is not part of the output.

@@ -139,7 +139,7 @@ fn wrong_usage_is_refused_with_status_2() {
         "orca logs --index 0",
         "orca config -q --services",
         "orca stop -t soon",
-        "orca image import rootfs.tar",
+        "orca image import",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");

@@ -6,7 +6,9 @@
 mod control;
 mod preview;
 mod readiness;
+mod settings;
 mod sweep;
+mod upkeep;
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -21,6 +23,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use self::control::Daemon;
+pub use self::settings::Settings;
 use crate::engine::linux::{Hands, LinuxHost};
 use crate::engine::{self, Engine};
 use crate::image;
@@ -84,14 +87,14 @@ pub enum DaemonError {
 }
 
 /// Runs the daemon of `instance` until it is told to stop.
-pub fn main(instance: Instance) -> ExitCode {
+pub fn main(instance: Instance, settings: Settings) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("orca")
         .enable_all()
         .build();
     let ran = match runtime {
-        Ok(runtime) => runtime.block_on(run(instance)),
+        Ok(runtime) => runtime.block_on(run(instance, settings)),
         Err(error) => Err(DaemonError::Serve(error)),
     };
     match ran {
@@ -103,7 +106,7 @@ pub fn main(instance: Instance) -> ExitCode {
     }
 }
 
-async fn run(instance: Instance) -> Result<(), DaemonError> {
+async fn run(instance: Instance, settings: Settings) -> Result<(), DaemonError> {
     if !nix::unistd::geteuid().is_root() {
         return Err(DaemonError::NotRoot);
     }
@@ -129,12 +132,16 @@ async fn run(instance: Instance) -> Result<(), DaemonError> {
     drop(view.changed().await);
 
     let (stop, stopping) = watch::channel(false);
-    let daemon = Arc::new(Daemon::new(instance.clone(), engine, Arc::clone(&host), stop));
+    let daemon = Daemon::new(instance.clone(), engine, Arc::clone(&host), stop, settings);
+    let daemon = Arc::new(daemon);
     let listener = listen(&instance.socket())?;
     info!(root = %instance.root.display(), "ready");
     readiness::ready();
     let served = tokio::select! {
-        served = crate::api::server::serve(listener, daemon, told(stopping)) => served.map_err(io::Error::other),
+        served = crate::api::server::serve(listener, daemon.clone(), told(stopping)) => {
+            served.map_err(io::Error::other)
+        }
+        () = upkeep::run(daemon) => Ok(()),
         signal = terminated() => signal,
     };
     info!("stopping");
@@ -157,6 +164,9 @@ async fn tidy(instance: &Instance, hands: &Hands) {
     info!("no containers: leaving nothing behind");
     if let Err(error) = netd::Client::stop(instance).await {
         warn!(error = &error as &dyn std::error::Error, "the network helper does not end");
+    }
+    if let Err(error) = hands.volumes.detach_all() {
+        warn!(error = &error as &dyn std::error::Error, "cannot unmount the volumes");
     }
     if let Err(error) = hands.networks.remove_all().await {
         warn!(error = &error as &dyn std::error::Error, "cannot remove the networks");

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
-use super::config::ConfigFile;
+use super::config::{ConfigFile, HistoryEntry};
 use super::disk::write_atomic;
-use super::document::{self, Descriptor, Manifest, media};
+use super::document::{self, Descriptor, Manifest, Platform, media};
 use super::error::{Doing as _, Result, bad};
 use super::import::now;
 use super::index;
@@ -104,7 +104,13 @@ impl Store {
             ],
             ..ImageConfig::default()
         };
-        let config = document::write(&ConfigFile::new(&image_config, &layer, now(), "orca"))?;
+        let by = HistoryEntry {
+            created: Some(now()),
+            created_by: Some("orca".to_owned()),
+            ..HistoryEntry::default()
+        };
+        let config = ConfigFile::new(&image_config, Platform::host(), &layer, by);
+        let config = document::write(&config)?;
         let config = staging.blob(&config)?;
         let manifest = document::write(&Manifest {
             schema_version: 2,
@@ -117,6 +123,7 @@ impl Store {
         staging.sync(&blobs)?;
         {
             let _lock = self.lock()?;
+            staging.count_on([&layer])?;
             staging.keep(&blobs)?;
         }
         let [config, manifest] = blobs;
@@ -125,6 +132,7 @@ impl Store {
         let _lock = self.lock()?;
         self.write_index(|known| index::put(known, descriptor, Some(&name)))?;
         self.settle_later();
+        self.used_now(&config.digest);
         Ok(config.digest)
     }
 

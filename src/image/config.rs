@@ -123,22 +123,21 @@ fn is_zero(number: &i64) -> bool {
 }
 
 impl ConfigFile {
-    /// The configuration of a new image of this host's kind with one layer.
-    pub(crate) fn new(config: &ImageConfig, layer: &Digest, created: String, by: &str) -> Self {
-        let host = Platform::host();
-        let entry = HistoryEntry {
-            created: Some(created.clone()),
-            created_by: Some(by.to_owned()),
-            ..HistoryEntry::default()
-        };
+    /// The configuration of a new image with one layer.
+    pub(crate) fn new(
+        config: &ImageConfig,
+        platform: Platform,
+        layer: &Digest,
+        by: HistoryEntry,
+    ) -> Self {
         Self {
-            created: Some(created),
-            architecture: host.architecture,
-            os: host.os,
-            variant: None,
+            created: by.created.clone(),
+            architecture: platform.architecture,
+            os: platform.os,
+            variant: Some(platform.variant).filter(|variant| !variant.is_empty()),
             config: Some(Process::from(config)),
             rootfs: RootfsIds { kind: "layers".to_owned(), diff_ids: vec![layer.clone()] },
-            history: Some(vec![entry]),
+            history: Some(vec![by]),
         }
     }
 

@@ -93,6 +93,25 @@ impl Platform {
     }
 }
 
+impl std::str::FromStr for Platform {
+    type Err = ImageError;
+
+    /// Reads `os/architecture[/variant]`.
+    fn from_str(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts.as_slice() {
+            [os, architecture] => (*os, *architecture, ""),
+            [os, architecture, variant] => (*os, *architecture, *variant),
+            _ => ("", "", ""),
+        };
+        if os.is_empty() || architecture.is_empty() {
+            return Err(bad(text, "a platform is written like linux/amd64"));
+        }
+        let [os, architecture, variant] = [os, architecture, variant].map(str::to_owned);
+        Ok(Self { architecture, os, variant })
+    }
+}
+
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)

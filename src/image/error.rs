@@ -95,9 +95,6 @@ pub enum ImageError {
         /// What the registry said, or what happened.
         reason: String,
     },
-    /// A pull or load is under way.
-    #[error("images are being loaded or pulled just now; try again when that is done")]
-    Busy,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, ImageError>;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::config::ConfigFile;
-use super::document::{self, Descriptor, Manifest, digest_of, media};
+use super::config::{ConfigFile, HistoryEntry};
+use super::document::{self, Descriptor, Manifest, Platform, check_platform, digest_of, media};
 use super::error::{ImageError, Result};
 use super::ingest::{Arrived, NewImage, Pool, with_pool};
 use super::reference::Reference;
@@ -13,6 +13,17 @@ use super::staging::{Staging, fill};
 use super::store::{Image, Store};
 use crate::model::ImageConfig;
 
+/// What an imported image says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Import {
+    /// What a container needs of it.
+    pub config: ImageConfig,
+    /// A line for its history.
+    pub message: Option<String>,
+    /// `os/architecture[/variant]`; `None` is this host's.
+    pub platform: Option<String>,
+}
+
 impl Store {
     /// Makes an image with one layer, of the root file system in the archive `tar`: plain, or packed
     /// with gzip or zstd. It is called `reference`; an image that was called so loses the name.
@@ -20,27 +31,51 @@ impl Store {
     /// # Errors
     /// If the reference is none, the archive is bad, or the disk is full. Nothing is kept then.
     pub fn import(&self, tar: impl Read, reference: &str, config: ImageConfig) -> Result<Image> {
-        let name: Reference = reference.parse()?;
-        if name.digest.is_some() {
-            let reason = "a digest follows from the content; give a name and a tag";
-            return Err(ImageError::BadReference { reference: reference.to_owned(), reason });
-        }
+        self.import_as(tar, reference, &Import { config, ..Import::default() })
+    }
+
+    /// The same with more said of it; with an empty `reference` it has no name.
+    ///
+    /// # Errors
+    /// As for [`import`](Self::import), or if it is for another kind of machine.
+    pub fn import_as(&self, tar: impl Read, reference: &str, import: &Import) -> Result<Image> {
+        let names = import_names(reference)?;
+        let platform = import.platform.as_deref().map_or(Ok(Platform::host()), str::parse)?;
+        check_platform(if reference.is_empty() { "the archive" } else { reference }, &platform)?;
         let staging = self.stage()?;
         let mut tar = tar;
         let arrived = with_pool(|pool| arrive(&staging, pool, &mut tar, "the archive"))?;
         let unpacked = arrived.wait()?;
-        let created = now();
-        let config = ConfigFile::new(&config, &unpacked.diff_id, created, "orca image import");
+        let by = HistoryEntry {
+            created: Some(now()),
+            created_by: Some("orca image import".to_owned()),
+            comment: import.message.clone(),
+            ..HistoryEntry::default()
+        };
+        let config = ConfigFile::new(&import.config, platform, &unpacked.diff_id, by);
         let config = document::write(&config)?;
         let manifest = document::write(&manifest(&config, std::slice::from_ref(&arrived.blob)))?;
-        let image = NewImage { references: vec![name], manifest, config, source: None };
+        let id = digest_of(&config);
+        let image = NewImage { references: names, manifest, config, source: None };
         let digest = arrived.blob.digest.clone();
         let (done, unpacking) = std::sync::mpsc::channel();
         drop(done.send(Ok(unpacked)));
         let arrived = BTreeMap::from([(digest, Arrived { unpacking, ..arrived })]);
         staging.commit(&[image], &arrived)?;
-        self.find(reference)
+        self.find(id.as_str())
     }
+}
+
+fn import_names(reference: &str) -> Result<Vec<Reference>> {
+    if reference.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name: Reference = reference.parse()?;
+    if name.digest.is_some() {
+        let reason = "a digest follows from the content; give a name and a tag";
+        return Err(ImageError::BadReference { reference: reference.to_owned(), reason });
+    }
+    Ok(vec![name])
 }
 
 /// Takes in the blob of a layer, unpacking it as it comes.

@@ -110,13 +110,15 @@ impl Staging {
             checked.push((image, layers, config));
         }
         self.sync(&blobs)?;
+        let chains: Vec<_> =
+            checked.iter().map(|(.., config)| chain_ids(&config.rootfs.diff_ids)).collect();
         {
             let _lock = self.store().lock()?;
+            self.count_on(chains.iter().flatten())?;
             self.keep(&blobs)?;
         }
-        for (_, layers, config) in &checked {
+        for ((_, layers, config), chain) in checked.iter().zip(&chains) {
             let diff_ids = &config.rootfs.diff_ids;
-            let chain = chain_ids(diff_ids);
             for (at, layer) in layers.iter().enumerate() {
                 let ready = unpacked.remove(layer);
                 self.keep_layer(&chain[..=at], &diff_ids[at], layer, ready)?;
@@ -124,7 +126,11 @@ impl Staging {
         }
         self.name(images)?;
         self.store().settle_later();
-        Ok(images.iter().map(|image| document::digest_of(&image.config)).collect())
+        let ids: Vec<_> = images.iter().map(|image| document::digest_of(&image.config)).collect();
+        for id in &ids {
+            self.store().used_now(id);
+        }
+        Ok(ids)
     }
 
     /// The configuration of an image whose parts all fit together.
@@ -153,7 +159,7 @@ impl Staging {
                     check(&format!("layer {digest} of {name}"), &ready.diff_id, diff_id)?;
                     unpacked.insert(digest, ready);
                 }
-                (None, None) if self.store().blob(&digest).exists() => {}
+                (None, None) if self.has_blob(&digest, Some(layer.size))? => {}
                 (None, None) => return Err(bad(name, format!("layer {digest} is missing"))),
             }
         }

@@ -46,6 +46,9 @@ struct LayerInfo {
     archive: u64,
     /// Device nodes that were left out.
     devices: u64,
+    /// Bytes that it takes on the disk; `None` of layers made before this was noted.
+    #[serde(default)]
+    disk: Option<u64>,
     /// The boot it was made in, until it is on the disk for sure.
     boot: Option<String>,
 }
@@ -119,6 +122,16 @@ impl Store {
             self.settle_later();
         }
         Ok(chain.iter().rev().map(|layer| self.layer(layer).join("fs")).collect())
+    }
+
+    /// Bytes of the files of each layer of an image, the bottom one first; 0 of one that is not
+    /// unpacked.
+    ///
+    /// # Errors
+    /// If the image is not there.
+    pub fn layer_sizes(&self, image: &Digest) -> Result<Vec<u64>> {
+        let found = self.get(image)?.ok_or_else(|| ImageError::NotFound(image.to_string()))?;
+        Ok(found.chain().iter().map(|layer| self.layer_size(layer)).collect())
     }
 
     /// Where a layer is, by chain id.
@@ -210,6 +223,11 @@ impl Store {
     }
 }
 
+/// Bytes that the layer in `dir` takes on the disk; `None` if it is none, or does not say.
+pub(super) fn disk_size(dir: &Path) -> Option<u64> {
+    read_info(dir).ok()?.disk
+}
+
 fn read_info(dir: &Path) -> Result<LayerInfo> {
     let path = dir.join("layer.json");
     document::read(&path.display().to_string(), &fs::read(&path).doing("read", &path)?)
@@ -242,8 +260,9 @@ impl Staging {
             None => self.unpack_over(&below, diff_id, blob)?,
         };
         let boot = Some(clock::boot_id().0);
-        let Applied { size, archive, devices, .. } = applied;
-        let info = LayerInfo { diff_id: diff_id.clone(), size, archive, devices, boot };
+        let Applied { size, archive, devices, disk, .. } = applied;
+        let (diff_id, disk) = (diff_id.clone(), Some(disk));
+        let info = LayerInfo { diff_id, size, archive, devices, disk, boot };
         let info = document::write(&info)?;
         let file = dir.join("layer.json");
         fs::write(&file, info).doing("write", &file)?;

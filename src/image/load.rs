@@ -1,7 +1,7 @@
 //! Images from archives: `docker save`, OCI archives, OCI layouts.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -81,7 +81,8 @@ impl Store {
             let mut read = |name: &str, contents: &mut Contents| {
                 let file = path.join(name);
                 let mut opened = File::open(&file).doing("open", &file)?;
-                contents.take(&staging, pool, name, &mut opened)
+                let size = opened.metadata().doing("read", &file)?.len();
+                contents.take(&staging, pool, (name, size), &mut opened)
             };
             read("oci-layout", &mut contents)?;
             read("index.json", &mut contents)?;
@@ -116,7 +117,7 @@ fn read_archive(
         let Some(name) = clean(&entry) else { continue };
         match entry.kind {
             Kind::File if entry.segments.is_none() => {
-                contents.take(staging, pool, &name, &mut archive)?;
+                contents.take(staging, pool, (&name, entry.size), &mut archive)?;
             }
             Kind::Symlink | Kind::HardLink => {
                 if let Some(target) = target(&name, &entry) {
@@ -136,7 +137,7 @@ impl Contents {
         &mut self,
         staging: &Staging,
         pool: &Pool,
-        name: &str,
+        (name, size): (&str, u64),
         input: &mut impl Read,
     ) -> Result<()> {
         let io = |source| ImageError::Io { doing: format!("read {name}"), source };
@@ -153,7 +154,7 @@ impl Contents {
                 return Err(ImageError::TooLarge { what: format!("the document {name}"), limit });
             }
             self.documents.insert(name.to_owned(), document);
-        } else if is_layer(&start) && !self.known(staging, name) {
+        } else if is_layer(&start) && !self.known(staging, name, size)? {
             let layer = arrive(staging, pool, &mut input, name)?;
             self.layers.insert(name.to_owned(), layer.blob.digest.clone());
             self.arrived.insert(layer.blob.digest.clone(), layer);
@@ -162,14 +163,16 @@ impl Contents {
     }
 
     /// Whether a file is named by its digest, and the store has that blob.
-    fn known(&mut self, staging: &Staging, name: &str) -> bool {
+    fn known(&mut self, staging: &Staging, name: &str, size: u64) -> Result<bool> {
         let digest = name.strip_prefix("blobs/sha256/").and_then(|hex| Digest::sha256(hex).ok());
-        let Some(digest) = digest else { return false };
+        let Some(digest) = digest else { return Ok(false) };
+        if !staging.has_blob(&digest, Some(size))? {
+            return Ok(false);
+        }
         let path = staging.store().blob(&digest);
-        let Ok(meta) = fs::metadata(&path) else { return false };
         self.layers.insert(name.to_owned(), digest.clone());
-        self.stored.insert(digest.clone(), Spooled { path, digest, size: meta.len() });
-        true
+        self.stored.insert(digest.clone(), Spooled { path, digest, size });
+        Ok(true)
     }
 
     /// The blob of a layer.

@@ -27,6 +27,8 @@ pub struct ImageSummary {
     pub size: u64,
     /// How many containers use it.
     pub containers: usize,
+    /// Its names with the digests that registries have them under.
+    pub digests: Vec<String>,
 }
 
 /// What became of an image that was to go.
@@ -55,8 +57,26 @@ impl Store {
     fn summary(&self, image: Image, users: &BTreeMap<Digest, Vec<ContainerId>>) -> ImageSummary {
         let size = image.chain().iter().map(|layer| self.layer_size(layer)).sum();
         let containers = users.get(&image.id).map_or(0, Vec::len);
+        let digests = self.digests(&image.id).unwrap_or_default();
         let Image { id, manifest, references, created, .. } = image;
-        ImageSummary { id, manifest, references, created, size, containers }
+        ImageSummary { id, manifest, references, created, size, containers, digests }
+    }
+
+    /// The names of an image with the digests that registries have them under: that of the manifest,
+    /// or of the index it came from.
+    fn digests(&self, id: &Digest) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for entry in &self.index()?.manifests {
+            let manifest = entry.digest()?;
+            if self.parsed(&manifest).is_ok_and(|image| image.id == *id) {
+                let digest = index::source(entry).unwrap_or(manifest);
+                let names = index::names(entry).filter_map(|name| name.parse::<Reference>().ok());
+                found.extend(names.map(|name| format!("{}@{digest}", name.name())));
+            }
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
     }
 
     /// Gives an image one more name, which whoever had it loses.
@@ -143,8 +163,8 @@ impl Store {
     pub(super) fn users(&self) -> Result<BTreeMap<Digest, Vec<ContainerId>>> {
         let mut users: BTreeMap<Digest, Vec<ContainerId>> = BTreeMap::new();
         for container in self.roots()? {
-            if let Some(image) = self.image_of_root(&container)? {
-                users.entry(image).or_default().push(container);
+            for image in self.images_of_root(&container)? {
+                users.entry(image).or_default().push(container.clone());
             }
         }
         Ok(users)

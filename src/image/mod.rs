@@ -3,6 +3,7 @@
 //! Never starts anything.
 
 mod archive;
+mod budget;
 mod builtin;
 mod config;
 mod decode;
@@ -16,9 +17,11 @@ mod index;
 mod ingest;
 mod layers;
 mod layout;
+mod lease;
 mod limits;
 mod load;
 mod manage;
+mod pack;
 mod prune;
 mod reference;
 pub mod registry;
@@ -32,14 +35,20 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod usage;
 
+pub use budget::Budget;
 pub use builtin::{BUILTIN, is_builtin};
 pub use config::HistoryEntry;
 pub use error::ImageError;
+pub use import::Import;
+pub use lease::Hold;
 pub use limits::Limits;
 pub use load::Loaded;
 pub use manage::{ImageSummary, Removed};
-pub use prune::{DiskUsage, Pruned};
+pub use pack::{pack, unpack_into};
+pub use prune::Pruned;
 pub use reference::Reference;
 pub use save::Format;
 pub use store::{Image, Store};
+pub use usage::{DiskUsage, ImageUsage};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use super::disk::{hold, unique};
+use super::disk::{hold, unique, write_atomic};
 use super::error::{Doing as _, ImageError, Result};
 use super::staging::remove;
 use super::store::Store;
@@ -32,6 +32,7 @@ impl Store {
             }
             self.make_root(&dir, image, lower.first().map(PathBuf::as_path))?;
         }
+        self.used_now(image);
         Ok(Rootfs { lower, upper: dir.join("upper"), work: dir.join("work") })
     }
 
@@ -91,11 +92,38 @@ impl Store {
     /// # Errors
     /// If it cannot be read.
     pub fn image_of_root(&self, container: &ContainerId) -> Result<Option<Digest>> {
+        Ok(self.images_of_root(container)?.into_iter().next())
+    }
+
+    /// That image, and the others that the container has mounted.
+    pub(super) fn images_of_root(&self, container: &ContainerId) -> Result<Vec<Digest>> {
         let note = self.root_dir(container).join("image");
         match fs::read_to_string(&note) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            done => Ok(done.doing("read", &note)?.trim().parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            done => {
+                let text = done.doing("read", &note)?;
+                Ok(text.lines().filter_map(|line| line.trim().parse().ok()).collect())
+            }
         }
+    }
+
+    /// Says that a container, which has a root, uses the files of another image too: it stays as long
+    /// as the container does.
+    ///
+    /// # Errors
+    /// If the image is not there, or this cannot be written down.
+    pub fn also_uses(&self, container: &ContainerId, image: &Digest) -> Result<()> {
+        let _lock = self.lock()?;
+        if self.get(image)?.is_none() {
+            return Err(ImageError::NotFound(image.to_string()));
+        }
+        let mut images = self.images_of_root(container)?;
+        if images.contains(image) {
+            return Ok(());
+        }
+        images.push(image.clone());
+        let lines: Vec<_> = images.iter().map(Digest::as_str).collect();
+        write_atomic(&self.root_dir(container).join("image"), lines.join("\n").as_bytes())
     }
 
     /// Removes roots that were half made or half removed.

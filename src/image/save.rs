@@ -31,11 +31,15 @@ impl Store {
     /// # Errors
     /// If an image is not there, or something cannot be read or written.
     pub fn save(&self, references: &[String], format: Format, out: impl Write) -> Result<()> {
-        // Held so that nothing of it is removed meanwhile.
-        let _staging = self.stage()?;
+        let staging = self.stage()?;
         let mut images: Vec<(Image, Vec<Reference>)> = Vec::new();
         for reference in references {
             let image = self.find(reference)?;
+            // Nothing of it is removed meanwhile.
+            {
+                let _lock = self.lock()?;
+                staging.count_on([&image.id, &image.manifest])?;
+            }
             self.layers(&image.id)?;
             let names = names(&image, reference);
             match images.iter_mut().find(|(known, _)| known.id == image.id) {

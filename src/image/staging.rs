@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FlockOperation;
 
-use super::disk::{hold, sync_dir, try_hold, unique};
+use super::disk::{hold, sync_dir, unique};
 use super::document::digest_of;
 use super::error::{Doing as _, ImageError, Result};
+use super::lease::in_use;
 use super::spool::{Spool, Spooled};
 use super::store::Store;
 use crate::model::Digest;
@@ -22,26 +23,17 @@ pub(super) struct Staging {
     next: AtomicU64,
     /// Says that the directory is in use.
     _own: File,
-    /// Keeps blobs from being removed while this load may count on them.
-    _loading: File,
 }
 
 impl Store {
     /// A place to load into.
     pub(super) fn stage(&self) -> Result<Staging> {
-        let loading = hold(&self.path("loading"), FlockOperation::LockShared)?;
         // With the lock, so that no sweep sees the directory before its own lock is held.
         let _lock = self.lock()?;
         let dir = self.path("staging").join(unique());
         fs::create_dir(&dir).doing("make", &dir)?;
         let own = hold(&dir.join("lock"), FlockOperation::LockExclusive)?;
-        Ok(Staging {
-            store: self.clone(),
-            dir,
-            next: AtomicU64::new(0),
-            _own: own,
-            _loading: loading,
-        })
+        Ok(Staging { store: self.clone(), dir, next: AtomicU64::new(0), _own: own })
     }
 
     /// Removes what loads that were cut off have left.
@@ -50,10 +42,7 @@ impl Store {
         let staging = self.path("staging");
         for entry in fs::read_dir(&staging).doing("read", &staging)? {
             let dir = entry.doing("read", &staging)?.path();
-            let lock = dir.join("lock");
-            if !lock.exists()
-                || try_hold(&lock, FlockOperation::NonBlockingLockExclusive)?.is_some()
-            {
+            if !in_use(&dir)? {
                 remove(&dir)?;
             }
         }
@@ -66,6 +55,11 @@ impl Staging {
     /// The store it is for.
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Its directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// A path that is not used yet.
@@ -89,11 +83,9 @@ impl Staging {
     /// Puts blobs where they belong, to stay: each is on the disk before it has its name. The caller
     /// has the lock.
     pub(super) fn keep(&self, blobs: &[Spooled]) -> Result<()> {
-        for blob in blobs {
+        self.count_on(blobs.iter().map(|blob| &blob.digest))?;
+        for blob in blobs.iter().filter(|blob| !self.is_kept(blob)) {
             let to = self.store.blob(&blob.digest);
-            if to.exists() || !blob.path.exists() {
-                continue;
-            }
             fs::rename(&blob.path, &to).doing("keep", &to)?;
         }
         let dir = self.store.path("blobs/sha256");
@@ -102,13 +94,17 @@ impl Staging {
 
     /// Makes the bytes of blobs last. To be called before [`keep`](Self::keep), without the lock.
     pub(super) fn sync(&self, blobs: &[Spooled]) -> Result<()> {
-        for blob in blobs {
-            if !self.store.blob(&blob.digest).exists() {
-                let sync = || File::open(&blob.path)?.sync_all();
-                sync().doing("sync", &blob.path)?;
-            }
+        for blob in blobs.iter().filter(|blob| !self.is_kept(blob)) {
+            let sync = || File::open(&blob.path)?.sync_all();
+            sync().doing("sync", &blob.path)?;
         }
         Ok(())
+    }
+
+    /// Whether the store has the blob already. A file of another size is damaged, and replaced.
+    fn is_kept(&self, blob: &Spooled) -> bool {
+        let to = self.store.blob(&blob.digest);
+        blob.path == to || fs::metadata(to).is_ok_and(|meta| meta.len() == blob.size)
     }
 }
 

@@ -7,8 +7,8 @@
 //!   layers/<chain id>/fs     layers unpacked, made from the blobs
 //!   partial/<hex>            blobs of which only the beginning has come from a registry
 //!   staging/<n>/             what is being loaded; whoever makes it holds its lock
+//!   used/<id>                when an image was used last: the time of the file
 //!   lock                     held while the index or what it points at changes
-//!   loading                  held by all who load, and alone by whoever removes blobs
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
@@ -91,7 +91,7 @@ impl Store {
     pub fn with_limits(root: &Path, limits: Limits) -> Result<Self> {
         let root = std::path::absolute(root).doing("find", root)?;
         let images = root.join("images");
-        for dir in ["blobs/sha256", "layers", "partial", "staging"] {
+        for dir in ["blobs/sha256", "layers", "partial", "staging", "used"] {
             let dir = images.join(dir);
             fs::create_dir_all(&dir).doing("make", &dir)?;
         }

@@ -4,6 +4,7 @@
 //! socket, and nothing here waits.
 
 mod agreed;
+mod bytes;
 mod container;
 mod health;
 mod id;
@@ -17,6 +18,7 @@ mod status;
 mod time;
 
 pub use agreed::*;
+pub use bytes::*;
 pub use container::*;
 pub use health::*;
 pub use id::*;

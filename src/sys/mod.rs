@@ -15,6 +15,7 @@ pub mod netlink;
 pub mod netns;
 pub mod port;
 pub mod process;
+pub mod quota;
 pub mod random;
 pub mod ready;
 pub mod seccomp;

@@ -40,6 +40,27 @@ pub enum VolumeError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// The file system of a volume cannot be mounted.
+    #[error("cannot mount volume `{volume}`")]
+    Mount {
+        /// The volume.
+        volume: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A volume cannot be limited.
+    #[error("volume `{volume}` cannot be limited in size")]
+    Limit {
+        /// The volume.
+        volume: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file system of a volume is not mounted.
+    #[error("the files of volume `{0}` are only there while a container uses it")]
+    Away(String),
     /// The volume is there with other options.
     #[error(
         "volume `{0}` exists with other driver options; remove it with `orca volume rm {0}`, or \

@@ -1,9 +1,11 @@
 //! Named volumes on the local disk.
 //!
 //! A volume is a directory under `<root>/volumes/<name>/`: `data` is what containers see, and
-//! `volume.json` says whose it is. Never mounts anything.
+//! `volume.json` says whose it is. Where driver options name a file system, it is mounted at `data`
+//! while containers use the volume.
 
 mod error;
+mod mounting;
 mod options;
 mod record;
 mod store;
@@ -11,5 +13,5 @@ mod store;
 mod tests;
 
 pub use error::VolumeError;
-pub use record::VolumeRecord;
+pub use record::{ANONYMOUS, VolumeRecord};
 pub use store::{PrunedVolumes, Volumes};

@@ -28,6 +28,16 @@ pub struct VolumeRecord {
     pub path: PathBuf,
 }
 
+/// The label of volumes whose name was made up.
+pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
+
+impl VolumeRecord {
+    /// Whether nobody gave it its name.
+    pub fn is_anonymous(&self) -> bool {
+        self.labels.contains_key(ANONYMOUS) || self.name.starts_with("anonymous.")
+    }
+}
+
 const FILE: &str = "volume.json";
 
 /// Reads the record of the volume in `dir`; `None` if there is none.

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::{Doing as _, Result, VolumeError};
-use super::options::device;
+use super::mounting;
+use super::options::{Place, place};
 use super::record::{self, VolumeRecord};
-use crate::model::Volume;
-use crate::sys::clock;
+use crate::model::{Volume, hex};
+use crate::sys::{clock, quota, random};
 
 /// The volumes of an instance. Cheap to clone; many threads and processes may use them at once.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ impl Volumes {
                 return Err(VolumeError::OtherOptions(name.to_owned()));
             }
             // The host's directory may have gone since.
-            device(name, &known.driver_opts)?;
+            place(name, &known.driver_opts)?;
             return Ok(known.path);
         }
         if volume.external {
@@ -76,15 +77,22 @@ impl Volumes {
 
     /// Made beside its place and renamed, so that it is there whole or not at all.
     fn make(&self, name: &str, volume: &Volume, stack: &str, dir: &Path) -> Result<PathBuf> {
-        let path = match device(name, &volume.driver_opts)? {
-            Some(device) => device,
-            None => dir.join("data"),
+        let place = place(name, &volume.driver_opts)?;
+        let path = match &place {
+            Place::Host(directory) => directory.clone(),
+            Place::Own(_) | Place::Mounted(_) => dir.join("data"),
         };
         let draft = self.draft();
         let data = draft.join("data");
         fs::create_dir_all(&data).doing("make", &data)?;
         fs::set_permissions(&data, fs::Permissions::from_mode(0o755))
             .doing("set the mode of", &data)?;
+        if let Place::Own(Some(size)) = place
+            && let Err(source) = quota::limit(&[&data], size)
+        {
+            remove_tree(&draft)?;
+            return Err(VolumeError::Limit { volume: name.to_owned(), source });
+        }
         let record = VolumeRecord {
             name: name.to_owned(),
             stack: stack.to_owned(),
@@ -105,6 +113,61 @@ impl Volumes {
     /// If the name is none, or the volume cannot be read.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
         Ok(self.inspect(name)?.map(|volume| volume.path))
+    }
+
+    /// The same, with its file system mounted if it has one of its own.
+    ///
+    /// # Errors
+    /// As for [`path`](Self::path), or if it cannot be mounted.
+    pub fn attach(&self, name: &str) -> Result<Option<PathBuf>> {
+        let Some(record) = self.inspect(name)? else { return Ok(None) };
+        if let Place::Mounted(file_system) = place(name, &record.driver_opts)? {
+            let _lock = self.lock()?;
+            let failed = |source| VolumeError::Mount { volume: name.to_owned(), source };
+            mounting::attach(&file_system, &record.path).map_err(failed)?;
+        }
+        Ok(Some(record.path))
+    }
+
+    /// Unmounts the file system of a volume that nobody uses any more. Fine if it has none.
+    ///
+    /// # Errors
+    /// If it is in use.
+    pub fn detach(&self, name: &str) -> Result<()> {
+        let Some(record) = self.inspect(name)? else { return Ok(()) };
+        if self.is_mounted_while_used(&record) {
+            let _lock = self.lock()?;
+            mounting::detach(&record.path).doing("unmount", &record.path)?;
+        }
+        Ok(())
+    }
+
+    /// Unmounts the file systems of all volumes: nobody uses any.
+    ///
+    /// # Errors
+    /// If one is in use.
+    pub fn detach_all(&self) -> Result<()> {
+        self.list()?.iter().try_for_each(|volume| self.detach(&volume.name))
+    }
+
+    /// Whether a volume has a file system of its own.
+    pub fn has_file_system(&self, name: &str) -> bool {
+        self.inspect(name).ok().flatten().is_some_and(|record| self.is_mounted_while_used(&record))
+    }
+
+    fn is_mounted_while_used(&self, record: &VolumeRecord) -> bool {
+        matches!(place(&record.name, &record.driver_opts), Ok(Place::Mounted(_)))
+    }
+
+    /// The directory with the files of a volume, if they are there now.
+    ///
+    /// # Errors
+    /// If there is no such volume, or its file system is not mounted.
+    pub fn files(&self, name: &str) -> Result<PathBuf> {
+        let record = self.inspect(name)?.ok_or_else(|| VolumeError::NotFound(name.to_owned()))?;
+        let away = self.is_mounted_while_used(&record)
+            && !mounting::is_attached(&record.path).doing("look at", &record.path)?;
+        if away { Err(VolumeError::Away(name.to_owned())) } else { Ok(record.path) }
     }
 
     /// What is known of a volume; `None` if there is no such volume.
@@ -150,6 +213,13 @@ impl Volumes {
         let dir = self.dir_of(name)?;
         let gone = self.draft();
         let lock = self.lock()?;
+        let data = dir.join("data");
+        if data.exists() {
+            // What is on a file system of its own is not ours to remove.
+            mounting::detach(&data).doing("unmount", &data)?;
+            // One that stays limits nothing.
+            drop(quota::lift(&data));
+        }
         match fs::rename(&dir, &gone) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             done => done.doing("remove", &dir)?,
@@ -180,6 +250,23 @@ impl Volumes {
     pub fn disk_usage(&self, name: &str) -> Result<u64> {
         let path = self.path(name)?.ok_or_else(|| VolumeError::NotFound(name.to_owned()))?;
         Ok(usage(&path))
+    }
+
+    /// Bytes that go with a volume: none of a bind volume's.
+    ///
+    /// # Errors
+    /// If the name is none.
+    pub fn own_usage(&self, name: &str) -> Result<u64> {
+        Ok(usage(&self.dir_of(name)?))
+    }
+
+    /// A name that no volume has, for one that nobody named.
+    ///
+    /// # Errors
+    /// If the kernel gives no random bytes.
+    pub fn new_name(&self) -> Result<String> {
+        let bytes = random::bytes::<32>().doing("ask for a name for", &self.dir)?;
+        Ok(hex(&bytes))
     }
 
     fn dir_of(&self, name: &str) -> Result<PathBuf> {

@@ -9,7 +9,8 @@ use tonic::{Response, Status};
 
 use super::{Client, ClientError, Reply, values};
 use crate::api::control::{
-    Chunks, ImageDetail, ImageSummary, ImportImage, LoadedImage, RemovedImages, SaveImages,
+    Chunks, ImageDetail, ImageSummary, ImportImage, LoadedImage, PruneImages, RemovedImages,
+    SaveImages,
 };
 use crate::api::convert::all;
 use crate::api::proto;
@@ -75,15 +76,15 @@ impl Client {
     }
 
     /// Removes images that nothing needs.
-    pub async fn prune_images(&self, all: bool) -> Reply<RemovedImages> {
-        let reply = self.images().prune(proto::PruneImagesRequest { all }).await?;
+    pub async fn prune_images(&self, prune: PruneImages) -> Reply<RemovedImages> {
+        let reply = self.images().prune(proto::PruneImagesRequest::from(prune)).await?;
         Ok(reply.into_inner().try_into()?)
     }
 }
 
 /// The chunks up to the first error, then the sign that they are all. After an error the stream
 /// never ends; the error itself arrives in the second part.
-fn whole(
+pub(super) fn whole(
     chunks: Chunks,
 ) -> (impl Stream<Item = proto::Chunk> + Send + 'static, oneshot::Receiver<io::Error>) {
     let (breaks, broken) = oneshot::channel();
@@ -107,7 +108,7 @@ fn whole(
 }
 
 /// The reply to a call, unless what it sends breaks first: then the call is given up.
-async fn sent<T>(
+pub(super) async fn sent<T>(
     call: impl Future<Output = Result<Response<T>, Status>>,
     broken: oneshot::Receiver<io::Error>,
 ) -> Reply<T> {

@@ -1,12 +1,16 @@
 //! `orca.v1.Volumes`, `Networks`, `Events` and `System`.
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, stream};
 
+use super::images::{sent, whole};
 use super::{Client, Reply, values};
-use crate::api::control::{DiskUsage, RemovedVolumes, VolumeSummary};
+use crate::api::control::{
+    Chunks, CreateVolume, DiskUsage, PruneVolumes, RemovedVolumes, VolumeSummary,
+};
 use crate::api::convert::{all, each};
 use crate::api::message::{Event, NetworkSummary, SystemInfo, Version};
 use crate::api::proto;
+use crate::api::proto::import_volume_request::Request as Import;
 
 impl Client {
     /// The named volumes.
@@ -22,8 +26,37 @@ impl Client {
     }
 
     /// Removes volumes that no stack names.
-    pub async fn prune_volumes(&self) -> Reply<RemovedVolumes> {
-        Ok(self.volumes().prune(proto::PruneVolumesRequest {}).await?.into_inner().into())
+    pub async fn prune_volumes(&self, prune: PruneVolumes) -> Reply<RemovedVolumes> {
+        let request = proto::PruneVolumesRequest::from(prune);
+        Ok(self.volumes().prune(request).await?.into_inner().into())
+    }
+
+    /// Makes a volume.
+    pub async fn create_volume(&self, volume: CreateVolume) -> Reply<VolumeSummary> {
+        let request = proto::CreateVolumeRequest::from(volume);
+        Ok(self.volumes().create(request).await?.into_inner().into())
+    }
+
+    /// The files of a volume as a tar.
+    pub async fn export_volume(
+        &self,
+        name: &str,
+    ) -> Reply<impl Stream<Item = Reply<Vec<u8>>> + Send + Unpin + use<>> {
+        let request = proto::VolumeRequest { name: name.to_owned() };
+        let stream = self.volumes().export(request).await?.into_inner();
+        Ok(values(stream, |chunk| Ok(chunk.data)))
+    }
+
+    /// Puts the files of a tar into a volume.
+    pub async fn import_volume(&self, name: &str, archive: Chunks) -> Reply<()> {
+        let (chunks, broken) = whole(archive);
+        let name = proto::ImportVolumeRequest { request: Some(Import::Name(name.to_owned())) };
+        let chunks =
+            chunks.map(|chunk| proto::ImportVolumeRequest { request: Some(Import::Chunk(chunk)) });
+        let messages = stream::once(std::future::ready(name)).chain(chunks);
+        let mut volumes = self.volumes();
+        sent(volumes.import(messages), broken).await?;
+        Ok(())
     }
 
     /// The networks that have addresses.
@@ -56,7 +89,7 @@ impl Client {
 
     /// What takes space on disk.
     pub async fn disk_usage(&self) -> Reply<DiskUsage> {
-        Ok(self.system().disk_usage(proto::DiskUsageRequest {}).await?.into_inner().into())
+        Ok(self.system().disk_usage(proto::DiskUsageRequest {}).await?.into_inner().try_into()?)
     }
 
     /// Ends the daemon; its containers too with `containers`.

@@ -1,5 +1,6 @@
 //! Calls about images.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use tokio::sync::mpsc;
@@ -66,6 +67,14 @@ pub struct ImageSummary {
     pub platform: String,
     /// The stacks that use it.
     pub used_by: Vec<String>,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// How many containers use it.
+    pub containers: u32,
+    /// Its names with the digests that registries have them under: `docker.io/library/nginx@sha256:…`.
+    pub digests: Vec<String>,
 }
 
 /// All about an image.
@@ -94,6 +103,54 @@ pub struct ImageHistory {
     pub empty_layer: bool,
     /// The unpacked bytes of its layer, where they are known.
     pub size: Option<u64>,
+}
+
+/// Which unused images to remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PruneImages {
+    /// Also those that have a name.
+    pub all: bool,
+    /// Only those that fit.
+    pub filter: PruneFilter,
+    /// Only as many as it takes until all images together are no larger, in bytes.
+    pub max_size: Option<u64>,
+}
+
+/// Which unused things may go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PruneFilter {
+    /// Only what was made before.
+    pub before: Option<Timestamp>,
+    /// What is asked of the labels.
+    pub labels: Vec<LabelFilter>,
+}
+
+/// What is asked of the labels of a thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelFilter {
+    /// The label.
+    pub key: String,
+    /// Its value; `None`: any.
+    pub value: Option<String>,
+    /// Whether the thing must not have it.
+    pub without: bool,
+}
+
+impl PruneFilter {
+    /// Whether a thing fits. One that does not say when it was made is as old as can be.
+    pub fn fits(&self, created: Option<Timestamp>, labels: &BTreeMap<String, String>) -> bool {
+        let old = self.before.is_none_or(|before| created.is_none_or(|created| created < before));
+        old && self.labels.iter().all(|filter| filter.fits(labels))
+    }
+}
+
+impl LabelFilter {
+    /// Whether labels are as asked.
+    pub fn fits(&self, labels: &BTreeMap<String, String>) -> bool {
+        let found = labels.get(&self.key);
+        let has = found.is_some_and(|found| self.value.as_ref().is_none_or(|value| value == found));
+        has != self.without
+    }
 }
 
 /// What a removal took away.

@@ -113,7 +113,7 @@ pub trait Control: Send + Sync + 'static {
 
     /// Removes images that nothing needs: those without a reference, or with `all` every one that
     /// no stack uses.
-    async fn prune_images(&self, all: bool) -> Answer<RemovedImages>;
+    async fn prune_images(&self, request: PruneImages) -> Answer<RemovedImages>;
 
     /// The named volumes.
     async fn volumes(&self) -> Answer<Vec<VolumeSummary>>;
@@ -122,7 +122,16 @@ pub trait Control: Send + Sync + 'static {
     async fn remove_volume(&self, name: &str) -> Answer<()>;
 
     /// Removes volumes that no stack names.
-    async fn prune_volumes(&self) -> Answer<RemovedVolumes>;
+    async fn prune_volumes(&self, request: PruneVolumes) -> Answer<RemovedVolumes>;
+
+    /// Makes a volume. One that is there with the same options is as good.
+    async fn create_volume(&self, request: CreateVolume) -> Answer<VolumeSummary>;
+
+    /// The files of a volume as a tar stream.
+    async fn export_volume(&self, name: &str) -> Answer<Chunks>;
+
+    /// Puts the files of a tar stream (plain, gzip or zstd) into a volume.
+    async fn import_volume(&self, name: &str, archive: Chunks) -> Answer<()>;
 
     /// What this daemon and its host are.
     async fn info(&self) -> Answer<Info>;

@@ -1,6 +1,8 @@
 //! Calls about the daemon itself.
 
-use crate::model::{Instance, Timestamp};
+use std::time::Duration;
+
+use crate::model::{ContainerId, Digest, Instance, Timestamp};
 
 /// What a daemon and its host are. The server adds its version, and counts from the view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct Info {
 }
 
 /// What takes space on disk, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiskUsage {
     /// Images, and how much of it no stack uses.
     pub images: Space,
@@ -36,6 +38,59 @@ pub struct DiskUsage {
     pub volumes: Space,
     /// Logs.
     pub logs: Space,
+    /// Each image.
+    pub image_list: Vec<ImageSpace>,
+    /// Each container.
+    pub container_list: Vec<ContainerSpace>,
+    /// Each volume.
+    pub volume_list: Vec<VolumeSpace>,
+    /// How much images may take; `None`: as much as there is.
+    pub max_size: Option<u64>,
+}
+
+/// What one image takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSpace {
+    /// Which.
+    pub id: Digest,
+    /// Its references, in full.
+    pub references: Vec<String>,
+    /// When it was made, as it says itself.
+    pub created: Option<Timestamp>,
+    /// The bytes of its layers, as they came and unpacked.
+    pub size: u64,
+    /// The bytes of those that other images have too.
+    pub shared: u64,
+    /// How many containers use it.
+    pub containers: u32,
+    /// How long ago it was used last.
+    pub unused_for: Duration,
+}
+
+/// What one container takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSpace {
+    /// Which.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// The image it was made from.
+    pub image: String,
+    /// The bytes that it changed in its root.
+    pub size: u64,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// What one volume takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeSpace {
+    /// Its name.
+    pub name: String,
+    /// How many containers have it mounted.
+    pub containers: u32,
+    /// The bytes in it.
+    pub size: u64,
 }
 
 /// One row of [`DiskUsage`].

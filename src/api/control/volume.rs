@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::PruneFilter;
 use crate::model::Timestamp;
 
 /// A named volume.
@@ -24,6 +25,26 @@ pub struct VolumeSummary {
     pub used_by: Vec<String>,
     /// The bytes in it, where they are known without a search.
     pub size: Option<u64>,
+}
+
+/// A volume to make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateVolume {
+    /// Its name; empty: one is made up.
+    pub name: String,
+    /// Options of the local driver.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Which unused volumes to remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PruneVolumes {
+    /// Also those that have a name.
+    pub all: bool,
+    /// Only those that fit.
+    pub filter: PruneFilter,
 }
 
 /// What a removal took away.

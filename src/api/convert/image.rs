@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{BadMessage, all, each, nanos, parse, time, time_nanos};
 use crate::api::control::{
-    ArchiveFormat, ImageDetail, ImageHistory, ImageSummary, ImportImage, LoadedImage,
-    RemovedImages, SaveImages,
+    ArchiveFormat, ImageDetail, ImageHistory, ImageSummary, ImportImage, LabelFilter, LoadedImage,
+    PruneFilter, PruneImages, RemovedImages, SaveImages,
 };
 use crate::api::proto;
 use crate::model::{Digest, HealthCheck, ImageConfig, Probe};
@@ -63,9 +63,18 @@ impl TryFrom<proto::LoadedImage> for LoadedImage {
 
 impl From<ImageSummary> for proto::ImageSummary {
     fn from(image: ImageSummary) -> Self {
-        let ImageSummary { id, references, created, size, platform, used_by } = image;
-        let created_nanos = created.map(time_nanos);
-        Self { id: id.to_string(), references, created_nanos, size, platform, used_by }
+        Self {
+            id: image.id.to_string(),
+            references: image.references,
+            created_nanos: image.created.map(time_nanos),
+            size: image.size,
+            platform: image.platform,
+            used_by: image.used_by,
+            manifest: image.manifest.to_string(),
+            labels: image.labels.into_iter().collect(),
+            containers: image.containers,
+            digests: image.digests,
+        }
     }
 }
 
@@ -73,10 +82,18 @@ impl TryFrom<proto::ImageSummary> for ImageSummary {
     type Error = BadMessage;
 
     fn try_from(message: proto::ImageSummary) -> Result<Self, BadMessage> {
-        let proto::ImageSummary { id, references, created_nanos, size, platform, used_by } =
-            message;
-        let (id, created) = (parse("image.id", &id)?, created_nanos.map(time));
-        Ok(Self { id, references, created, size, platform, used_by })
+        Ok(Self {
+            id: parse("image.id", &message.id)?,
+            references: message.references,
+            created: message.created_nanos.map(time),
+            size: message.size,
+            platform: message.platform,
+            used_by: message.used_by,
+            manifest: parse("image.manifest", &message.manifest)?,
+            labels: message.labels.into_iter().collect(),
+            containers: message.containers,
+            digests: message.digests,
+        })
     }
 }
 
@@ -132,6 +149,41 @@ impl TryFrom<proto::RemovedImages> for RemovedImages {
     fn try_from(message: proto::RemovedImages) -> Result<Self, BadMessage> {
         let deleted = digests("deleted", &message.deleted)?;
         Ok(Self { untagged: message.untagged, deleted, freed: message.freed })
+    }
+}
+
+impl From<PruneImages> for proto::PruneImagesRequest {
+    fn from(PruneImages { all, filter, max_size }: PruneImages) -> Self {
+        Self { all, filter: Some(filter.into()), max_size }
+    }
+}
+
+impl From<proto::PruneImagesRequest> for PruneImages {
+    fn from(message: proto::PruneImagesRequest) -> Self {
+        let filter = message.filter.unwrap_or_default().into();
+        Self { all: message.all, filter, max_size: message.max_size }
+    }
+}
+
+impl From<PruneFilter> for proto::PruneFilter {
+    fn from(filter: PruneFilter) -> Self {
+        let label =
+            |LabelFilter { key, value, without }| proto::LabelFilter { key, value, without };
+        Self {
+            before_nanos: filter.before.map(time_nanos),
+            labels: filter.labels.into_iter().map(label).collect(),
+        }
+    }
+}
+
+impl From<proto::PruneFilter> for PruneFilter {
+    fn from(message: proto::PruneFilter) -> Self {
+        let label =
+            |proto::LabelFilter { key, value, without }| LabelFilter { key, value, without };
+        Self {
+            before: message.before_nanos.map(time),
+            labels: message.labels.into_iter().map(label).collect(),
+        }
     }
 }
 

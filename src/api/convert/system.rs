@@ -1,7 +1,9 @@
 //! Events, and the daemon itself.
 
-use super::{BadMessage, parse, time, time_nanos};
-use crate::api::control::{DiskUsage, Info, Space};
+use std::time::Duration;
+
+use super::{BadMessage, all, each, nanos, parse, time, time_nanos};
+use crate::api::control::{ContainerSpace, DiskUsage, ImageSpace, Info, Space, VolumeSpace};
 use crate::api::message::{Event, SystemInfo, Version};
 use crate::api::proto;
 use crate::model::Instance;
@@ -94,19 +96,87 @@ impl From<DiskUsage> for proto::DiskUsageReply {
             containers: Some(usage.containers.into()),
             volumes: Some(usage.volumes.into()),
             logs: Some(usage.logs.into()),
+            image_list: each(usage.image_list),
+            container_list: each(usage.container_list),
+            volume_list: each(usage.volume_list),
+            max_size: usage.max_size.unwrap_or(0),
         }
     }
 }
 
-impl From<proto::DiskUsageReply> for DiskUsage {
-    fn from(message: proto::DiskUsageReply) -> Self {
+impl TryFrom<proto::DiskUsageReply> for DiskUsage {
+    type Error = BadMessage;
+
+    fn try_from(message: proto::DiskUsageReply) -> Result<Self, BadMessage> {
         let space = |space: Option<proto::Space>| space.unwrap_or_default().into();
-        Self {
+        Ok(Self {
             images: space(message.images),
             containers: space(message.containers),
             volumes: space(message.volumes),
             logs: space(message.logs),
+            image_list: all(message.image_list)?,
+            container_list: all(message.container_list)?,
+            volume_list: each(message.volume_list),
+            max_size: Some(message.max_size).filter(|size| *size > 0),
+        })
+    }
+}
+
+impl From<ImageSpace> for proto::ImageSpace {
+    fn from(image: ImageSpace) -> Self {
+        Self {
+            id: image.id.to_string(),
+            references: image.references,
+            created_nanos: image.created.map(time_nanos),
+            size: image.size,
+            shared: image.shared,
+            containers: image.containers,
+            unused_nanos: nanos(image.unused_for),
         }
+    }
+}
+
+impl TryFrom<proto::ImageSpace> for ImageSpace {
+    type Error = BadMessage;
+
+    fn try_from(message: proto::ImageSpace) -> Result<Self, BadMessage> {
+        Ok(Self {
+            id: parse("image.id", &message.id)?,
+            references: message.references,
+            created: message.created_nanos.map(time),
+            size: message.size,
+            shared: message.shared,
+            containers: message.containers,
+            unused_for: Duration::from_nanos(message.unused_nanos),
+        })
+    }
+}
+
+impl From<ContainerSpace> for proto::ContainerSpace {
+    fn from(container: ContainerSpace) -> Self {
+        let ContainerSpace { id, name, image, size, running } = container;
+        Self { id: id.to_string(), name, image, size, running }
+    }
+}
+
+impl TryFrom<proto::ContainerSpace> for ContainerSpace {
+    type Error = BadMessage;
+
+    fn try_from(message: proto::ContainerSpace) -> Result<Self, BadMessage> {
+        let proto::ContainerSpace { id, name, image, size, running } = message;
+        Ok(Self { id: parse("container.id", &id)?, name, image, size, running })
+    }
+}
+
+impl From<VolumeSpace> for proto::VolumeSpace {
+    fn from(VolumeSpace { name, containers, size }: VolumeSpace) -> Self {
+        Self { name, containers, size }
+    }
+}
+
+impl From<proto::VolumeSpace> for VolumeSpace {
+    fn from(proto::VolumeSpace { name, containers, size }: proto::VolumeSpace) -> Self {
+        Self { name, containers, size }
     }
 }
 

@@ -121,7 +121,18 @@ fn images_survive_the_wire() {
         size: 10,
         platform: text("linux/amd64"),
         used_by: vec![text("shop")],
+        manifest: digest('b'),
+        labels: BTreeMap::from([(text("k"), text("v"))]),
+        containers: 4,
+        digests: vec![text("docker.io/library/nginx@sha256:…")],
     };
+    let label = LabelFilter { key: text("k"), value: Some(text("v")), without: true };
+    let filter =
+        PruneFilter { before: Some(Timestamp(Duration::from_secs(9))), labels: vec![label] };
+    let prune = PruneImages { all: true, filter: filter.clone(), max_size: Some(7) };
+    assert_eq!(PruneImages::from(proto::PruneImagesRequest::from(prune.clone())), prune);
+    let prune = PruneVolumes { all: true, filter };
+    assert_eq!(PruneVolumes::from(proto::PruneVolumesRequest::from(prune.clone())), prune);
     let history = ImageHistory {
         created: None,
         created_by: text("COPY"),
@@ -234,6 +245,24 @@ fn the_rest_survives_the_wire() {
         containers: Space { count: 5, ..space },
         volumes: Space { count: 6, ..space },
         logs: Space { count: 7, ..space },
+        image_list: vec![ImageSpace {
+            id: digest('a'),
+            references: vec![text("a:1")],
+            created: Some(Timestamp(Duration::from_secs(5))),
+            size: 1,
+            shared: 2,
+            containers: 3,
+            unused_for: Duration::from_secs(4),
+        }],
+        container_list: vec![ContainerSpace {
+            id: "c".repeat(64).parse().unwrap(),
+            name: text("web"),
+            image: text("a:1"),
+            size: 5,
+            running: true,
+        }],
+        volume_list: vec![VolumeSpace { name: text("data"), containers: 1, size: 2 }],
+        max_size: Some(8),
     });
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{BadMessage, parse, time, time_nanos};
-use crate::api::control::{RemovedVolumes, VolumeSummary};
+use crate::api::control::{CreateVolume, PruneVolumes, RemovedVolumes, VolumeSummary};
 use crate::api::message::NetworkSummary;
 use crate::api::proto;
 
@@ -34,6 +34,38 @@ impl From<proto::Volume> for VolumeSummary {
             labels: message.labels,
             used_by: message.used_by,
             size: message.size,
+        }
+    }
+}
+
+impl From<PruneVolumes> for proto::PruneVolumesRequest {
+    fn from(PruneVolumes { all, filter }: PruneVolumes) -> Self {
+        Self { all, filter: Some(filter.into()) }
+    }
+}
+
+impl From<proto::PruneVolumesRequest> for PruneVolumes {
+    fn from(message: proto::PruneVolumesRequest) -> Self {
+        Self { all: message.all, filter: message.filter.unwrap_or_default().into() }
+    }
+}
+
+impl From<CreateVolume> for proto::CreateVolumeRequest {
+    fn from(CreateVolume { name, driver_opts, labels }: CreateVolume) -> Self {
+        Self {
+            name,
+            driver_opts: driver_opts.into_iter().collect(),
+            labels: labels.into_iter().collect(),
+        }
+    }
+}
+
+impl From<proto::CreateVolumeRequest> for CreateVolume {
+    fn from(message: proto::CreateVolumeRequest) -> Self {
+        Self {
+            name: message.name,
+            driver_opts: message.driver_opts.into_iter().collect(),
+            labels: message.labels.into_iter().collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -56,15 +56,8 @@ impl Images for Service {
         request: Request<proto::SaveRequest>,
     ) -> Result<Response<Self::SaveStream>, Status> {
         let chunks = self.control.save_images(request.into_inner().into()).await;
-        let chunks = ReceiverStream::new(chunks.map_err(|error| status_of(&error))?);
-        let chunks = chunks.map(|chunk| match chunk {
-            Ok(data) => Ok(proto::Chunk { data, last: false }),
-            Err(error) => {
-                let message = format!("cannot read the images: {error}");
-                Err(status_of(&ControlError::internal(message)))
-            }
-        });
-        Ok(Response::new(self.answers(chunks)))
+        let chunks = chunks.map_err(|error| status_of(&error))?;
+        Ok(Response::new(self.answers(sent(chunks, "the images"))))
     }
 
     async fn list(
@@ -104,13 +97,27 @@ impl Images for Service {
         &self,
         request: Request<proto::PruneImagesRequest>,
     ) -> Result<Response<proto::RemovedImages>, Status> {
-        let removed = self.control.prune_images(request.into_inner().all).await;
+        let removed = self.control.prune_images(request.into_inner().into()).await;
         Ok(Response::new(removed.map_err(|error| status_of(&error))?.into()))
     }
 }
 
+/// The bytes of `what`, on their way to a caller.
+pub(super) fn sent(
+    chunks: Chunks,
+    what: &'static str,
+) -> impl Stream<Item = Result<proto::Chunk, Status>> + Send + 'static {
+    ReceiverStream::new(chunks).map(move |chunk| match chunk {
+        Ok(data) => Ok(proto::Chunk { data, last: false }),
+        Err(error) => {
+            let message = format!("cannot read {what}: {error}");
+            Err(status_of(&ControlError::internal(message)))
+        }
+    })
+}
+
 /// The bytes that a caller sends, for a reader that may be slower or end early.
-fn received<M: Send + 'static>(
+pub(super) fn received<M: Send + 'static>(
     mut messages: Streaming<M>,
     chunk_of: impl Fn(M) -> Option<proto::Chunk> + Send + 'static,
 ) -> Chunks {

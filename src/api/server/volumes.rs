@@ -1,12 +1,15 @@
 //! `orca.v1.Volumes` and `orca.v1.Networks`.
 
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::Service;
+use super::images::{received, sent};
 use super::stacks::done;
+use super::{Answers, Service};
+use crate::api::control::ControlError;
 use crate::api::convert::{each, status_of};
 use crate::api::message::NetworkSummary;
 use crate::api::proto;
+use crate::api::proto::import_volume_request::Request as Import;
 use crate::api::proto::networks_server::Networks;
 use crate::api::proto::volumes_server::Volumes;
 use crate::engine::View;
@@ -30,10 +33,46 @@ impl Volumes for Service {
 
     async fn prune(
         &self,
-        _: Request<proto::PruneVolumesRequest>,
+        request: Request<proto::PruneVolumesRequest>,
     ) -> Result<Response<proto::RemovedVolumes>, Status> {
-        let removed = self.control.prune_volumes().await.map_err(|error| status_of(&error))?;
-        Ok(Response::new(removed.into()))
+        let removed = self.control.prune_volumes(request.into_inner().into()).await;
+        Ok(Response::new(removed.map_err(|error| status_of(&error))?.into()))
+    }
+
+    async fn create(
+        &self,
+        request: Request<proto::CreateVolumeRequest>,
+    ) -> Result<Response<proto::Volume>, Status> {
+        let volume = self.control.create_volume(request.into_inner().into()).await;
+        Ok(Response::new(volume.map_err(|error| status_of(&error))?.into()))
+    }
+
+    type ExportStream = Answers<proto::Chunk>;
+
+    async fn export(
+        &self,
+        request: Request<proto::VolumeRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        let chunks = self.control.export_volume(&request.into_inner().name).await;
+        let chunks = chunks.map_err(|error| status_of(&error))?;
+        Ok(Response::new(self.answers(sent(chunks, "the volume"))))
+    }
+
+    async fn import(
+        &self,
+        request: Request<Streaming<proto::ImportVolumeRequest>>,
+    ) -> Result<Response<proto::Done>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.and_then(|message| message.request);
+        let Some(Import::Name(name)) = first else {
+            let error = ControlError::invalid_input("the first message must be the volume's name");
+            return Err(status_of(&error));
+        };
+        let chunks = received(requests, |message| match message.request {
+            Some(Import::Chunk(chunk)) => Some(chunk),
+            _ => None,
+        });
+        done(self.control.import_volume(&name, chunks).await)
     }
 }
 

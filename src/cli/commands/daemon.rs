@@ -1,11 +1,16 @@
 //! `orca daemon`: runs the daemon in this process.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::model::Instance;
+use crate::cli::error::BAD_INPUT;
+use crate::cli::format;
+use crate::daemon::Settings;
+use crate::model::{Instance, parse_bytes};
 
 /// Options of `daemon`.
 #[derive(Debug, Args)]
@@ -13,6 +18,29 @@ pub(crate) struct DaemonArgs {
     /// How its log is written, to standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+
+    /// How much room images may take, such as 20GB: unused ones go when they take more. 0: as much
+    /// as there is [default: a fifth of the disk]
+    #[arg(long, value_name = "SIZE", env = "ORCA_MAX_SIZE", value_parser = size)]
+    max_size: Option<u64>,
+
+    /// How long images stay that nothing uses, such as 30d [default: for ever]
+    #[arg(long, value_name = "DURATION", env = "ORCA_MAX_AGE", value_parser = format::duration)]
+    max_age: Option<Duration>,
+}
+
+/// The part of the configuration file that is about images.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ConfigFile {
+    images: ImagesConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ImagesConfig {
+    max_size: Option<String>,
+    max_age: Option<String>,
 }
 
 /// How a log is written.
@@ -37,5 +65,33 @@ pub(crate) fn run(args: &DaemonArgs, instance: Instance) -> ExitCode {
         LogFormat::Text => log.try_init().is_err(),
         LogFormat::Json => log.json().try_init().is_err(),
     };
-    crate::daemon::main(instance)
+    match settings(args, &instance) {
+        Ok(settings) => crate::daemon::main(instance, settings),
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}
+
+/// What the options say; what they leave open is said by `config.json` in the instance's root.
+fn settings(args: &DaemonArgs, instance: &Instance) -> Result<Settings, String> {
+    let path = instance.root.join("config.json");
+    let named = |error: String| format!("{}: {error}", path.display());
+    let file: ConfigFile = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => ConfigFile::default(),
+        Err(error) => return Err(named(error.to_string())),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))?,
+    };
+    let max_size = file.images.max_size.as_deref().map(size).transpose();
+    let max_age = file.images.max_age.as_deref().map(format::duration).transpose();
+    let max_size = max_size.map_err(|error| named(format!("images.max_size: {error}")))?;
+    let max_age = max_age.map_err(|error| named(format!("images.max_age: {error}")))?;
+    Ok(Settings::new(&instance.root, args.max_size.or(max_size), args.max_age.or(max_age)))
+}
+
+/// A size such as `20GB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    u64::try_from(bytes).map_err(|_| format!("`{text}`: a size cannot be negative"))
 }

@@ -1,15 +1,20 @@
 //! `orca system …`: the daemon itself.
 
+mod disk;
+
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use super::daemon::size;
+use super::image::told;
 use crate::api::SystemInfo;
-use crate::api::control::{DiskUsage, Space};
+use crate::api::control::{DiskUsage, PruneImages, PruneVolumes, Space};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::format;
+use crate::cli::filter::{self, Filter};
+use crate::cli::format::{self, Layout};
 
 /// How long a daemon may take to end once it is asked; stopping containers is not counted.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,7 +30,53 @@ pub(crate) enum SystemVerb {
     /// Show what the daemon and its host are
     Info(FormatArgs),
     /// Show what takes space on disk
-    Df(FormatArgs),
+    Df(DfArgs),
+    /// Remove images that nothing uses, and with --volumes volumes that nothing uses
+    ///
+    /// What a stack needs stays, whether it runs or not.
+    #[command(after_help = "Examples:\n  \
+        orca system prune -a --filter until=240h\n  \
+        orca system prune --max-size 10GB")]
+    Prune(PruneArgs),
+}
+
+/// Options of `system df`.
+#[derive(Debug, Args)]
+pub(crate) struct DfArgs {
+    /// Show each image, container and volume
+    #[arg(short, long)]
+    verbose: bool,
+
+    /// How to print: table, json, or a template such as '{{.Type}} {{.Size}}'
+    #[arg(
+        short, long, value_name = "FORMAT", default_value = "table", value_parser = df_layout
+    )]
+    format: Layout,
+}
+
+/// Options of `system prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// All images that no stack uses, not only those without a name
+    #[arg(short, long)]
+    all: bool,
+
+    /// Volumes too: those that nothing uses and nobody named
+    #[arg(long)]
+    volumes: bool,
+
+    /// Only what fits: until=TIME (made before), label=KEY[=VALUE], label!=KEY[=VALUE]; can be given
+    /// more than once
+    #[arg(long, value_name = "FILTER", value_parser = filter::filter)]
+    filter: Vec<Filter>,
+
+    /// Only as many images as it takes until all together are no larger, the longest unused first
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
+
+    /// Accepted for docker: nothing is asked in any case
+    #[arg(short, long, hide = true)]
+    force: bool,
 }
 
 /// Options of `system stop`.
@@ -58,6 +109,7 @@ pub(crate) async fn run(context: &Context, verb: SystemVerb) -> Outcome<u8> {
         SystemVerb::Stop(args) => stop(context, &args).await,
         SystemVerb::Info(args) => info(context, &args).await,
         SystemVerb::Df(args) => df(context, &args).await,
+        SystemVerb::Prune(args) => prune(context, args).await,
     }
 }
 
@@ -168,30 +220,81 @@ impl<'a> InfoJson<'a> {
     }
 }
 
-async fn df(context: &Context, args: &FormatArgs) -> Outcome<u8> {
+/// `pretty` was the word before.
+fn df_layout(text: &str) -> Result<Layout, String> {
+    format::layout(if text == "pretty" { "table" } else { text })
+}
+
+/// A row of `system df` in docker's words, with sizes in bytes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Kind {
+    r#type: &'static str,
+    total_count: u64,
+    active: u64,
+    size: u64,
+    reclaimable: u64,
+}
+
+async fn df(context: &Context, args: &DfArgs) -> Outcome<u8> {
     let usage = context.client().await?.disk_usage().await?;
-    let rows = rows(&usage);
-    if args.format == SystemFormat::Json {
-        for (name, space) in rows {
-            let Space { count, active, size, reclaimable } = space;
-            context.output.json(&serde_json::json!({
-                "Type": name, "TotalCount": count, "Active": active, "Size": size,
-                "Reclaimable": reclaimable,
-            }))?;
-        }
-        return Ok(0);
-    }
-    let cells = |(name, space): &(&str, Space)| {
-        vec![
-            (*name).to_owned(),
-            space.count.to_string(),
-            space.active.to_string(),
-            format::decimal(space.size),
-            format::decimal(space.reclaimable),
-        ]
+    let kind = |(r#type, space): (&'static str, Space)| {
+        let Space { count, active, size, reclaimable } = space;
+        Kind { r#type, total_count: count, active, size, reclaimable }
     };
-    let header = ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"];
-    context.output.text(&format::table(&header, rows.iter().map(cells)))?;
+    let kinds = rows(&usage).map(kind);
+    match &args.format {
+        Layout::Json if args.verbose => context.output.json(&disk::verbose_json(&usage))?,
+        Layout::Json => kinds.iter().try_for_each(|kind| context.output.json(kind))?,
+        Layout::Template(template) => context.output.rows(template, kinds.iter())?,
+        Layout::Table if args.verbose => context.output.text(&disk::verbose(&usage))?,
+        Layout::Table => {
+            let header = ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"];
+            context.output.text(&format::table(&header, kinds.iter().map(Kind::cells)))?;
+        }
+    }
+    if let Some(max) = usage.max_size.filter(|max| *max < usage.images.size) {
+        context.output.warning(format_args!(
+            "images take more than the {} they may, and all of them are needed",
+            format::decimal(max)
+        ));
+    }
+    Ok(0)
+}
+
+impl Kind {
+    fn cells(&self) -> [String; 5] {
+        let share = (self.reclaimable * 100).checked_div(self.size).unwrap_or(0);
+        [
+            self.r#type.to_owned(),
+            self.total_count.to_string(),
+            self.active.to_string(),
+            format::decimal(self.size),
+            format!("{} ({share}%)", format::decimal(self.reclaimable)),
+        ]
+    }
+}
+
+async fn prune(context: &Context, args: PruneArgs) -> Outcome<u8> {
+    let filter = filter::prune(&args.filter, true)?;
+    if args.volumes && filter.before.is_some() {
+        // As in docker: nobody knows when a volume was used last.
+        return Err(CommandError::bad_input("the filter `until` cannot be used with --volumes"));
+    }
+    let client = context.client().await?;
+    let mut freed = 0;
+    if args.volumes {
+        let prune = PruneVolumes { all: false, filter: filter.clone() };
+        let removed = client.prune_volumes(prune).await?;
+        let told = |name: &String| context.output.line(format_args!("Deleted volume: {name}"));
+        removed.names.iter().try_for_each(told)?;
+        freed += removed.freed;
+    }
+    let all = args.all || args.max_size.is_some();
+    let removed = client.prune_images(PruneImages { all, filter, max_size: args.max_size }).await?;
+    told(context, &removed)?;
+    freed += removed.freed;
+    context.output.line(format_args!("Total reclaimed space: {}", format::decimal(freed)))?;
     Ok(0)
 }
 

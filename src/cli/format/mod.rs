@@ -6,14 +6,16 @@ mod ports;
 mod size;
 mod state;
 mod table;
+mod template;
 mod time;
 
-pub(super) use duration::ago;
+pub(super) use duration::{ago, human};
 pub(super) use parse::{duration, moment};
 pub(super) use ports::{Publisher, ports, publishers};
 pub(super) use size::{binary, decimal};
 pub(super) use state::{docker_state, phase, status};
 pub(super) use table::table;
+pub(super) use template::{Layout, Template, layout};
 pub(super) use time::{local, rfc3339};
 
 /// `text` in at most `width` characters, `…` at the end if some are left out.

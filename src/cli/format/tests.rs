@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::duration::human;
 use super::*;
 use crate::cli::tests_support::task;
 use crate::model::{Health, Protocol, Publication, TaskState, Timestamp};

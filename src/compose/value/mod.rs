@@ -2,13 +2,12 @@
 //!
 //! Each is a pure function from text to a value or a sentence that says what is wrong.
 
-mod bytes;
 mod duration;
 mod port;
 mod volume;
 mod words;
 
-pub(crate) use bytes::parse_bytes;
+pub(crate) use crate::model::parse_bytes;
 pub(crate) use duration::{parse_duration, write_duration};
 pub(crate) use port::parse_ports;
 pub(crate) use volume::{clean_path, parse_volume};

@@ -1,5 +1,6 @@
 //! Images.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use super::chunks::{Arriving, Leaving};
 use super::{Daemon, blocking, images_in_use};
 use crate::api::control::{
     Answer, ArchiveFormat, Chunks, ControlError, ErrorKind, ImageDetail, ImageHistory,
-    ImageSummary, ImportImage, LoadedImage, RemovedImages, SaveImages,
+    ImageSummary, ImportImage, LoadedImage, PruneImages, RemovedImages, SaveImages,
 };
 use crate::daemon::SELF;
 use crate::image::{self, Image, ImageError, Store};
@@ -20,9 +21,10 @@ impl Daemon {
             let loaded = images.load(&mut Arriving::new(archive)).map_err(refused)?;
             let image =
                 |image: image::Loaded| LoadedImage { id: image.id, references: image.references };
-            Ok(loaded.into_iter().map(image).collect())
+            Ok(loaded.into_iter().map(image).collect::<Vec<_>>())
         })
         .await
+        .inspect(|loaded| self.came(loaded.iter().map(|image| &image.id)))
     }
 
     pub(super) async fn import(
@@ -33,10 +35,32 @@ impl Daemon {
         let images = self.hands().images.clone();
         blocking(move || {
             let tar = Arriving::new(archive);
-            let image = images.import(tar, &request.reference, request.config).map_err(refused)?;
+            let ImportImage { reference, config, platform, message } = request;
+            let import = image::Import { config, message, platform };
+            let image = images.import_as(tar, &reference, &import).map_err(refused)?;
             Ok(LoadedImage { id: image.id, references: image.references })
         })
         .await
+        .inspect(|image| self.came([&image.id]))
+    }
+
+    /// Images have come: others may have to go.
+    pub(super) fn came<'a>(&self, images: impl IntoIterator<Item = &'a Digest>) {
+        self.upkeep.came(images.into_iter().cloned());
+    }
+
+    /// Removes images that nothing needs until all together are within the budget, but none of those
+    /// that have `just_come`: whoever brought them is about to use them.
+    pub(in crate::daemon) async fn keep_within_budget(
+        &self,
+        just_come: BTreeSet<Digest>,
+    ) -> Answer<RemovedImages> {
+        // No stack may come to need an image meanwhile.
+        let _applying = self.applying.lock().await;
+        let images = self.hands().images.clone();
+        let (mut keep, budget) = (images_in_use(&self.agreed()), self.settings.images);
+        keep.extend(just_come);
+        blocking(move || Ok(taken_all(images.shrink(&keep, budget).map_err(refused)?))).await
     }
 
     pub(super) async fn save(&self, request: SaveImages) -> Answer<Chunks> {
@@ -85,7 +109,7 @@ impl Daemon {
                 summary: summary(listed, &images, &agreed),
                 config: image.config,
                 layers: image.layers,
-                history: history.into_iter().rev().map(history_line).collect(),
+                history: history_lines(history, &images.layer_sizes(&image.id).map_err(refused)?),
             })
         })
         .await
@@ -120,12 +144,21 @@ impl Daemon {
         .await
     }
 
-    pub(super) async fn delete_unused_images(&self, all: bool) -> Answer<RemovedImages> {
+    pub(super) async fn delete_unused_images(&self, request: PruneImages) -> Answer<RemovedImages> {
         let _applying = self.applying.lock().await;
         let images = self.hands().images.clone();
         let needed = images_in_use(&self.agreed());
+        let PruneImages { all, filter, max_size } = request;
+        let may_go = move |image: &Image| {
+            (all || image.references.is_empty())
+                && filter.fits(timestamp(&image.created), &image.config.labels)
+        };
+        let budget = image::Budget { max_size, max_age: None };
         blocking(move || {
-            let pruned = if all { images.prune(&needed) } else { images.prune_dangling(&needed) };
+            let pruned = match max_size {
+                None => images.prune_where(&needed, may_go),
+                Some(_) => images.shrink_where(&needed, budget, may_go),
+            };
             Ok(taken_all(pruned.map_err(refused)?))
         })
         .await
@@ -145,7 +178,6 @@ fn refused(error: ImageError) -> ControlError {
         ImageError::Io { .. } => ErrorKind::Internal,
         ImageError::NotFound(_) => ErrorKind::NotFound,
         ImageError::OtherNames { .. } | ImageError::InUse { .. } => ErrorKind::Conflict,
-        ImageError::Busy => ErrorKind::Unavailable,
         _ => ErrorKind::InvalidInput,
     };
     ControlError::caused_by(kind, &error)
@@ -158,31 +190,37 @@ fn users(id: &Digest, agreed: &Agreed) -> Vec<String> {
 }
 
 fn summary(image: image::ImageSummary, images: &Store, agreed: &Agreed) -> ImageSummary {
-    let platform = images.get(&image.id).ok().flatten();
+    let known = images.get(&image.id).ok().flatten();
+    let platform = known.as_ref().map(|image| format!("{}/{}", image.os, image.architecture));
     ImageSummary {
         used_by: users(&image.id, agreed),
         created: timestamp(&image.created),
-        platform: platform
-            .map(|image| format!("{}/{}", image.os, image.architecture))
-            .unwrap_or_default(),
+        platform: platform.unwrap_or_default(),
+        labels: known.map(|image| image.config.labels).unwrap_or_default(),
+        containers: u32::try_from(image.containers).unwrap_or(u32::MAX),
         id: image.id,
         references: image.references,
         size: image.size,
+        manifest: image.manifest,
+        digests: image.digests,
     }
 }
 
-fn history_line(entry: image::HistoryEntry) -> ImageHistory {
-    ImageHistory {
+/// How an image came to be, the oldest first: each step that made a layer has the next of `sizes`.
+fn history_lines(history: Vec<image::HistoryEntry>, sizes: &[u64]) -> Vec<ImageHistory> {
+    let mut sizes = sizes.iter().copied();
+    let line = |entry: image::HistoryEntry| ImageHistory {
         created: entry.created.as_deref().and_then(timestamp),
         created_by: entry.created_by.unwrap_or_default(),
         comment: entry.comment.unwrap_or_default(),
         empty_layer: entry.empty_layer,
-        size: None,
-    }
+        size: if entry.empty_layer { None } else { sizes.next() },
+    };
+    history.into_iter().rev().map(line).collect()
 }
 
 /// A time as images write it (RFC 3339); `None` if it is not one.
-fn timestamp(text: &str) -> Option<Timestamp> {
+pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;
     Some(Timestamp(
         std::time::Duration::try_from(time.duration_since(jiff::Timestamp::UNIX_EPOCH)).ok()?,

@@ -14,11 +14,13 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
 
 use crate::api::control::{
-    Answer, Applied, Apply, Attach, Chunks, Control, ControlError, DiskUsage, ErrorKind, Exec,
-    ImageDetail, ImageSummary, ImportImage, Info, LoadedImage, LogLine, LogOptions, Preview,
-    Process, Remove, RemovedImages, RemovedVolumes, SaveImages, Scale, Services, Session, Usage,
-    VolumeSummary,
+    Answer, Applied, Apply, Attach, Chunks, Control, ControlError, CreateVolume, DiskUsage,
+    ErrorKind, Exec, ImageDetail, ImageSummary, ImportImage, Info, LoadedImage, LogLine,
+    LogOptions, Preview, Process, PruneImages, PruneVolumes, Remove, RemovedImages, RemovedVolumes,
+    SaveImages, Scale, Services, Session, Usage, VolumeSummary,
 };
+use crate::daemon::settings::Settings;
+use crate::daemon::upkeep::Upkeep;
 use crate::engine::linux::{Hands, LinuxHost};
 use crate::engine::{Engine, EngineError, Event, View};
 use crate::model::{Agreed, Command, ContainerId, Digest, Instance, TaskId, Timestamp};
@@ -36,6 +38,8 @@ pub(super) struct Daemon {
     stop: watch::Sender<bool>,
     /// Held while a stack is being applied: what is read from the view must still hold at the commit.
     applying: Mutex<()>,
+    settings: Settings,
+    upkeep: Upkeep,
 }
 
 impl Daemon {
@@ -44,8 +48,15 @@ impl Daemon {
         engine: Engine,
         host: Arc<LinuxHost>,
         stop: watch::Sender<bool>,
+        settings: Settings,
     ) -> Self {
-        Self { instance, engine, host, started: clock::wall(), stop, applying: Mutex::new(()) }
+        let (started, applying, upkeep) = (clock::wall(), Mutex::new(()), Upkeep::default());
+        Self { instance, engine, host, started, stop, applying, settings, upkeep }
+    }
+
+    /// What asks for the work that the daemon does by itself.
+    pub(super) fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
     }
 
     fn hands(&self) -> &Hands {
@@ -61,7 +72,7 @@ impl Daemon {
     }
 }
 
-/// The images that stacks need.
+/// The images that stacks need. What containers run from is known to the images themselves.
 fn images_in_use(agreed: &Agreed) -> BTreeSet<Digest> {
     let pinned = agreed.stacks.values().flat_map(|stack| stack.images.values());
     pinned.map(|image| image.id.clone()).collect()
@@ -186,8 +197,8 @@ impl Control for Daemon {
         self.add_tag(source, target).await
     }
 
-    async fn prune_images(&self, all: bool) -> Answer<RemovedImages> {
-        self.delete_unused_images(all).await
+    async fn prune_images(&self, request: PruneImages) -> Answer<RemovedImages> {
+        self.delete_unused_images(request).await
     }
 
     async fn volumes(&self) -> Answer<Vec<VolumeSummary>> {
@@ -198,8 +209,20 @@ impl Control for Daemon {
         self.delete_volume(name).await
     }
 
-    async fn prune_volumes(&self) -> Answer<RemovedVolumes> {
-        self.delete_unused_volumes().await
+    async fn prune_volumes(&self, request: PruneVolumes) -> Answer<RemovedVolumes> {
+        self.delete_unused_volumes(request).await
+    }
+
+    async fn create_volume(&self, request: CreateVolume) -> Answer<VolumeSummary> {
+        self.make_volume(request).await
+    }
+
+    async fn export_volume(&self, name: &str) -> Answer<Chunks> {
+        self.pack_volume(name).await
+    }
+
+    async fn import_volume(&self, name: &str, archive: Chunks) -> Answer<()> {
+        self.unpack_volume(name, archive).await
     }
 
     async fn info(&self) -> Answer<Info> {

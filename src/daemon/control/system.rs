@@ -6,9 +6,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::images::timestamp;
+use super::volumes::{stacks_that_name, users};
 use super::{Daemon, blocking, images_in_use, internal};
-use crate::api::control::{Answer, DiskUsage, Info, Space};
-use crate::model::{Agreed, Command};
+use crate::api::control::{
+    Answer, ContainerSpace, DiskUsage, ImageSpace, Info, Space, VolumeSpace,
+};
+use crate::engine::linux::Hands;
+use crate::image;
+use crate::model::{Agreed, Command, ContainerId, Digest};
+use crate::runtime::ContainerPhase;
 use crate::runtime::cgroup::{Cgroups, Version};
 
 /// How long programs may take to end when the daemon is told to stop them, beyond their own grace.
@@ -47,13 +54,20 @@ impl Daemon {
         let agreed = self.agreed();
         let hands = self.hands().clone();
         let root = self.instance.root.clone();
-        let running = self.hands().runtime.containers().len() as u64;
+        let max_size = self.settings.images.max_size;
         blocking(move || {
+            let images = hands.images.disk_usage().map_err(internal)?;
+            let container_list = container_list(&hands, &images);
+            let volume_list = volume_list(&hands, &agreed)?;
             Ok(DiskUsage {
-                images: image_space(&hands.images, &agreed)?,
-                containers: directories(&root.join("containers"), |_| true, running),
-                volumes: volume_space(&root.join("volumes"), &agreed),
+                images: image_space(&images, &agreed),
+                containers: container_space(&container_list),
+                volumes: volume_space(&volume_list, &agreed),
                 logs: directories(&root.join("logs"), |_| true, agreed.tasks.len() as u64),
+                image_list: images.images.into_iter().map(image_row).collect(),
+                container_list,
+                volume_list,
+                max_size,
             })
         })
         .await
@@ -90,29 +104,82 @@ fn memory() -> u64 {
     kilobytes.unwrap_or(0) * 1024
 }
 
-fn image_space(images: &crate::image::Store, agreed: &Agreed) -> Answer<Space> {
+fn image_space(usage: &image::DiskUsage, agreed: &Agreed) -> Space {
     let needed = images_in_use(agreed);
-    let mut space = Space::default();
-    for image in images.list().map_err(internal)? {
-        space.count += 1;
-        space.size += image.size;
-        if needed.contains(&image.id) {
-            space.active += 1;
-        } else {
-            space.reclaimable += image.size;
-        }
+    let in_use = |image: &&image::ImageUsage| image.containers > 0 || needed.contains(&image.id);
+    let (active, unused): (Vec<_>, Vec<_>) = usage.images.iter().partition(in_use);
+    let unused = unused.into_iter().map(|image| image.id.clone()).collect();
+    Space {
+        count: usage.images.len() as u64,
+        active: active.len() as u64,
+        size: usage.size(),
+        reclaimable: image::Store::reclaimable(usage, &unused),
     }
-    Ok(space)
 }
 
-fn volume_space(volumes: &Path, agreed: &Agreed) -> Space {
-    let named = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let all = agreed.stacks.values().flat_map(|stack| stack.project.volumes.values());
-        all.into_iter().any(|volume| volume.name == name)
+fn image_row(image: image::ImageUsage) -> ImageSpace {
+    ImageSpace {
+        created: timestamp(&image.created),
+        containers: u32::try_from(image.containers).unwrap_or(u32::MAX),
+        id: image.id,
+        references: image.references,
+        size: image.size,
+        shared: image.shared,
+        unused_for: image.unused_for,
+    }
+}
+
+fn container_list(hands: &Hands, usage: &image::DiskUsage) -> Vec<ContainerSpace> {
+    let name_of = |id: &Digest| {
+        let image = usage.images.iter().find(|image| image.id == *id);
+        let name = image.and_then(|image| image.references.first().cloned());
+        name.unwrap_or_else(|| id.to_string())
     };
-    let active = entries(volumes).filter(|path| named(path)).count() as u64;
-    directories(volumes, named, active)
+    let containers = hands.runtime.containers().into_iter();
+    let row = |(id, record): (ContainerId, crate::runtime::ContainerRecord)| ContainerSpace {
+        size: hands.images.root_usage(&id),
+        name: record.container.name,
+        image: name_of(&record.container.image),
+        running: matches!(record.phase, ContainerPhase::Running { .. }),
+        id,
+    };
+    containers.map(row).collect()
+}
+
+fn container_space(containers: &[ContainerSpace]) -> Space {
+    let size_of = |stopped: bool| {
+        let chosen = containers.iter().filter(|container| !container.running || !stopped);
+        chosen.map(|container| container.size).sum()
+    };
+    Space {
+        count: containers.len() as u64,
+        active: containers.iter().filter(|container| container.running).count() as u64,
+        size: size_of(false),
+        reclaimable: size_of(true),
+    }
+}
+
+fn volume_list(hands: &Hands, agreed: &Agreed) -> Answer<Vec<VolumeSpace>> {
+    let volumes = hands.volumes.list().map_err(internal)?;
+    let row = |volume: crate::volume::VolumeRecord| VolumeSpace {
+        containers: u32::try_from(users(agreed, &volume.name).len()).unwrap_or(u32::MAX),
+        size: hands.volumes.disk_usage(&volume.name).unwrap_or(0),
+        name: volume.name,
+    };
+    Ok(volumes.into_iter().map(row).collect())
+}
+
+fn volume_space(volumes: &[VolumeSpace], agreed: &Agreed) -> Space {
+    let needed = |volume: &&VolumeSpace| {
+        volume.containers > 0 || !stacks_that_name(agreed, &volume.name).is_empty()
+    };
+    let free = volumes.iter().filter(|volume| !needed(volume));
+    Space {
+        count: volumes.len() as u64,
+        active: volumes.iter().filter(needed).count() as u64,
+        size: volumes.iter().map(|volume| volume.size).sum(),
+        reclaimable: free.map(|volume| volume.size).sum(),
+    }
 }
 
 /// What the directories in `parent` hold; those that are not `needed` could be removed.

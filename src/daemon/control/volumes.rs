@@ -1,27 +1,24 @@
 //! Named volumes.
 
-use super::system::size;
+use std::io;
+use std::path::PathBuf;
+
+use super::chunks::{Arriving, Leaving};
 use super::{Daemon, blocking};
-use crate::api::control::{Answer, ControlError, ErrorKind, RemovedVolumes, VolumeSummary};
-use crate::model::{Agreed, MountSource};
-use crate::volume::VolumeError;
+use crate::api::control::{
+    Answer, Chunks, ControlError, CreateVolume, ErrorKind, PruneVolumes, RemovedVolumes,
+    VolumeSummary,
+};
+use crate::image;
+use crate::model::{Agreed, MountSource, Volume};
+use crate::volume::{VolumeError, VolumeRecord};
 
 impl Daemon {
     pub(super) async fn list_volumes(&self) -> Answer<Vec<VolumeSummary>> {
         let volumes = self.hands().volumes.clone();
         let agreed = self.agreed();
         let found = blocking(move || volumes.list().map_err(refused)).await?;
-        let summary = |volume: crate::volume::VolumeRecord| VolumeSummary {
-            used_by: users(&agreed, &volume.name),
-            name: volume.name,
-            stack: volume.stack,
-            path: volume.path,
-            created: Some(volume.created),
-            driver_opts: volume.driver_opts,
-            labels: volume.labels,
-            size: None,
-        };
-        Ok(found.into_iter().map(summary).collect())
+        Ok(found.into_iter().map(|volume| summary(volume, &agreed)).collect())
     }
 
     pub(super) async fn delete_volume(&self, name: &str) -> Answer<()> {
@@ -37,17 +34,25 @@ impl Daemon {
         blocking(move || volumes.remove(&name).map_err(refused)).await
     }
 
-    pub(super) async fn delete_unused_volumes(&self) -> Answer<RemovedVolumes> {
+    pub(super) async fn delete_unused_volumes(
+        &self,
+        request: PruneVolumes,
+    ) -> Answer<RemovedVolumes> {
         let _applying = self.applying.lock().await;
         let agreed = self.agreed();
         let volumes = self.hands().volumes.clone();
+        let PruneVolumes { all, filter } = request;
         blocking(move || {
             let mut removed = RemovedVolumes::default();
             for volume in volumes.list().map_err(refused)? {
-                if stacks_that_name(&agreed, &volume.name).is_empty()
+                let may_go = (all || volume.is_anonymous())
+                    && filter.fits(Some(volume.created), &volume.labels);
+                if may_go
+                    && stacks_that_name(&agreed, &volume.name).is_empty()
                     && users(&agreed, &volume.name).is_empty()
                 {
-                    removed.freed += size(&volume.path);
+                    // What a bind volume shows is not ours, and stays.
+                    removed.freed += volumes.own_usage(&volume.name).map_err(refused)?;
                     volumes.remove(&volume.name).map_err(refused)?;
                     removed.names.push(volume.name);
                 }
@@ -56,9 +61,67 @@ impl Daemon {
         })
         .await
     }
+
+    pub(super) async fn make_volume(&self, request: CreateVolume) -> Answer<VolumeSummary> {
+        let _applying = self.applying.lock().await;
+        let volumes = self.hands().volumes.clone();
+        let CreateVolume { name, driver_opts, mut labels } = request;
+        let record = blocking(move || {
+            let name = if name.is_empty() {
+                labels.insert(crate::volume::ANONYMOUS.to_owned(), String::new());
+                volumes.new_name().map_err(refused)?
+            } else {
+                name
+            };
+            let volume = Volume { name: name.clone(), driver_opts, labels, external: false };
+            volumes.ensure(&name, &volume, "").map_err(refused)?;
+            let made = volumes.inspect(&name).map_err(refused)?;
+            made.ok_or_else(|| refused(VolumeError::NotFound(name)))
+        })
+        .await?;
+        Ok(summary(record, &self.agreed()))
+    }
+
+    pub(super) async fn pack_volume(&self, name: &str) -> Answer<Chunks> {
+        let path = self.volume_path(name).await?;
+        let (mut leaving, chunks) = Leaving::new();
+        tokio::task::spawn_blocking(move || {
+            let packed = image::pack(&path, &mut leaving);
+            leaving.finish(packed.map_err(io::Error::other));
+        });
+        Ok(chunks)
+    }
+
+    pub(super) async fn unpack_volume(&self, name: &str, archive: Chunks) -> Answer<()> {
+        let path = self.volume_path(name).await?;
+        blocking(move || {
+            image::unpack_into(Arriving::new(archive), &path)
+                .map_err(|error| ControlError::caused_by(ErrorKind::InvalidInput, &error))
+        })
+        .await
+    }
+
+    async fn volume_path(&self, name: &str) -> Answer<PathBuf> {
+        let volumes = self.hands().volumes.clone();
+        let name = name.to_owned();
+        blocking(move || volumes.files(&name).map_err(refused)).await
+    }
 }
 
-fn stacks_that_name(agreed: &Agreed, name: &str) -> Vec<String> {
+fn summary(volume: VolumeRecord, agreed: &Agreed) -> VolumeSummary {
+    VolumeSummary {
+        used_by: users(agreed, &volume.name),
+        name: volume.name,
+        stack: volume.stack,
+        path: volume.path,
+        created: Some(volume.created),
+        driver_opts: volume.driver_opts,
+        labels: volume.labels,
+        size: None,
+    }
+}
+
+pub(super) fn stacks_that_name(agreed: &Agreed, name: &str) -> Vec<String> {
     let names = |stack: &crate::model::Stack| {
         stack.project.volumes.values().any(|volume| volume.name == name)
     };
@@ -67,7 +130,7 @@ fn stacks_that_name(agreed: &Agreed, name: &str) -> Vec<String> {
 }
 
 /// The tasks that have a volume mounted, as container names.
-fn users(agreed: &Agreed, name: &str) -> Vec<String> {
+pub(super) fn users(agreed: &Agreed, name: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (id, task) in &agreed.tasks {
         let Some(stack) = agreed.stacks.get(&task.stack) else { continue };
@@ -86,5 +149,11 @@ fn users(agreed: &Agreed, name: &str) -> Vec<String> {
 }
 
 fn refused(error: VolumeError) -> ControlError {
-    ControlError::caused_by(ErrorKind::InvalidInput, &error)
+    let kind = match &error {
+        VolumeError::NotFound(_) => ErrorKind::NotFound,
+        VolumeError::OtherOptions(_) => ErrorKind::Conflict,
+        VolumeError::Io { .. } | VolumeError::Damaged { .. } => ErrorKind::Internal,
+        _ => ErrorKind::InvalidInput,
+    };
+    ControlError::caused_by(kind, &error)
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{RwLock, Semaphore, watch};
 use tracing::warn;
 
 use self::health::HealthRecords;
@@ -72,6 +72,8 @@ pub struct LinuxHost {
     hands: Hands,
     naming: Naming,
     starts: Semaphore,
+    /// Held by starts, and alone by whoever unmounts the file systems of volumes.
+    volume_use: RwLock<()>,
     changed: watch::Sender<u64>,
     inner: Mutex<Inner>,
 }
@@ -116,6 +118,7 @@ impl LinuxHost {
         let host = Arc::new(Self {
             naming: Naming::new(),
             starts: Semaphore::new(STARTS_MAX),
+            volume_use: RwLock::new(()),
             changed: watch::Sender::new(0),
             inner: Mutex::new(inner),
             instance,

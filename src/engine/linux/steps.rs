@@ -1,5 +1,6 @@
 //! Carrying out steps: each on a task of its own, each safe to repeat.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,7 @@ impl LinuxHost {
     async fn try_start(self: &Arc<Self>, start: Start) -> Result<(), StepError> {
         // The semaphore is never closed, so there is nothing to do about an error.
         let _permit = self.starts.acquire().await;
+        let _using = self.volume_use.read().await;
         let Start { attempt, volumes, sandbox, container, health } = start;
         self.make_volumes(volumes).await?;
         if let Some(sandbox) = &sandbox {
@@ -136,7 +138,14 @@ impl LinuxHost {
         mounts.extend(self.host_mounts(&container.image, &container.mounts).await?);
         let images = self.hands.images.clone();
         let (id, image) = (container.id.clone(), container.image.clone());
-        let rootfs = spawn_blocking(move || images.create_root(&id, &image)).await??;
+        let mounted = images_mounted(&container.mounts);
+        let rootfs = spawn_blocking(move || {
+            let rootfs = images.create_root(&id, &image)?;
+            let noted = mounted.iter().try_for_each(|image| images.also_uses(&id, image));
+            noted.inspect_err(|_| drop(images.remove_root(&id)))?;
+            Ok::<_, crate::image::ImageError>(rootfs)
+        })
+        .await??;
         let network = match container.namespaces.network {
             NetworkNamespace::Host => NetworkPath::Host,
             NetworkNamespace::None => NetworkPath::None,
@@ -219,8 +228,11 @@ impl LinuxHost {
 
     /// Removes a container that has ended; with it the log, if its task will not be asked for it any more.
     async fn remove(&self, id: &ContainerId, log: bool) -> Result<(), StepError> {
-        let log_dir = self.hands.runtime.container(id).map(|record| record.log_dir);
+        let record = self.hands.runtime.container(id);
         self.hands.runtime.remove(id).await?;
+        let mounts = record.as_ref().map(|record| record.container.mounts.as_slice());
+        self.detach_volumes(volumes_of(mounts.unwrap_or_default())).await?;
+        let log_dir = record.map(|record| record.log_dir);
         let images = self.hands.images.clone();
         let root = id.clone();
         spawn_blocking(move || images.remove_root(&root)).await??;
@@ -234,6 +246,23 @@ impl LinuxHost {
         let agreed = Arc::clone(&inner.agreed);
         inner.failed_starts.retain(|attempt, _| agreed.container_id(*attempt) != *id);
         Ok(())
+    }
+
+    /// Unmounts the file systems of those volumes that no container has any more.
+    async fn detach_volumes(&self, mut volumes: BTreeSet<String>) -> Result<(), StepError> {
+        let hands = self.hands.clone();
+        volumes.retain(|volume| hands.volumes.has_file_system(volume));
+        if volumes.is_empty() {
+            return Ok(());
+        }
+        let _alone = self.volume_use.write().await;
+        let containers = hands.runtime.containers();
+        for record in containers.values() {
+            let used = volumes_of(&record.container.mounts);
+            volumes.retain(|volume| !used.contains(volume));
+        }
+        let detach = move || volumes.iter().try_for_each(|volume| hands.volumes.detach(volume));
+        Ok(spawn_blocking(detach).await??)
     }
 
     /// Removes what is left of a task's sandbox, and its files. Its log goes with its last container: a
@@ -252,6 +281,24 @@ impl LinuxHost {
         self.inner().failed_starts.retain(|attempt, _| attempt.task != task);
         Ok(())
     }
+}
+
+/// The volumes that are mounted.
+fn volumes_of(mounts: &[ContainerMount]) -> BTreeSet<String> {
+    let volume = |mount: &ContainerMount| match &mount.source {
+        ContainerMountSource::Volume { name, .. } => Some(name.clone()),
+        _ => None,
+    };
+    mounts.iter().filter_map(volume).collect()
+}
+
+/// The images whose files are mounted.
+fn images_mounted(mounts: &[ContainerMount]) -> Vec<Digest> {
+    let image = |mount: &ContainerMount| match &mount.source {
+        ContainerMountSource::Image { image, .. } => Some(image.clone()),
+        _ => None,
+    };
+    mounts.iter().filter_map(image).collect()
 }
 
 /// What a step works on.
@@ -284,7 +331,7 @@ fn host_mount(
         }
         ContainerMountSource::Volume { name, subpath, nocopy } => {
             let path =
-                hands.volumes.path(&name)?.ok_or(StepError::NoVolume { name: name.clone() })?;
+                hands.volumes.attach(&name)?.ok_or(StepError::NoVolume { name: name.clone() })?;
             if !nocopy && subpath.is_none() && hands.volumes.is_empty(&name)? {
                 hands.images.copy_out(image, &target, &path)?;
             }

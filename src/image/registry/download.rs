@@ -34,7 +34,7 @@ pub(super) fn download(
     watcher: &dyn Watcher,
 ) -> Result<Option<Arrived>> {
     let path = staging.store().path("partial").join(wanted.digest.hex());
-    let Some(file) = claim(staging, &path, &wanted.digest)? else { return Ok(None) };
+    let Some(file) = claim(staging, &path, wanted)? else { return Ok(None) };
     let mut spool = Spool::resume(&path, file, wanted.size).doing("read", &path)?;
     let resumed = spool.written() > 0;
     let unpacking = pool.unpack(staging, &spool);
@@ -64,7 +64,8 @@ pub(super) fn download(
 }
 
 /// Opens the file for a layer, which nobody else has meanwhile.
-fn claim(staging: &Staging, path: &Path, digest: &Digest) -> Result<Option<File>> {
+fn claim(staging: &Staging, path: &Path, wanted: &Wanted) -> Result<Option<File>> {
+    let Wanted { digest, size } = wanted;
     // Ends with a file that is still there once its lock is held; whoever had it is done with it then.
     loop {
         let open =
@@ -74,7 +75,7 @@ fn claim(staging: &Staging, path: &Path, digest: &Digest) -> Result<Option<File>
             Err(rustix::io::Errno::INTR) => continue,
             done => done.doing("lock", path)?,
         }
-        if staging.store().blob(digest).exists() {
+        if staging.has_blob(digest, Some(*size))? {
             drop(fs::remove_file(path));
             return Ok(None);
         }

@@ -119,6 +119,7 @@ impl Store {
             return Ok(None);
         };
         let same = entry.digest == now.as_str() || index::source(entry) == Some(now);
+        self.used_now(&here.id);
         Ok(same.then_some(here))
     }
 
@@ -212,7 +213,7 @@ fn layers(
             continue;
         }
         all.push((digest.clone(), size));
-        if !staging.store().blob(&digest).exists() {
+        if !staging.has_blob(&digest, Some(size))? {
             wanted.push_back(Wanted { digest, size });
         }
     }

@@ -20,6 +20,9 @@ use crate::image::archive::{Entry, Kind, TarReader};
 use crate::image::error::shown;
 use crate::image::limits::Limits;
 
+/// What file systems give to files at least.
+const BLOCK: u64 = 4096;
+
 /// What is left to do once the layers below are known, and what was found.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
@@ -27,6 +30,8 @@ pub(crate) struct Applied {
     pub(crate) size: u64,
     /// Bytes of the whole archive; set by whoever reads it.
     pub(crate) archive: u64,
+    /// About how many bytes it takes on the disk: file systems give files whole blocks.
+    pub(crate) disk: u64,
     /// Device nodes that were left out: a container gets its devices from the runtime.
     pub(crate) devices: u64,
     /// See `Place::implied`.
@@ -56,6 +61,8 @@ pub(crate) enum Halt {
 pub(crate) struct Applier {
     place: Place,
     limits: Limits,
+    /// Whether names mean nothing but themselves: it is no layer.
+    literal: bool,
     applied: Applied,
     buffer: Vec<u8>,
 }
@@ -68,7 +75,15 @@ impl Applier {
         let mut applied = Applied::default();
         applied.implied.insert(Vec::new());
         let buffer = vec![0; 128 << 10];
-        Ok(Self { place: Place::new(root, below), limits, applied, buffer })
+        Ok(Self { place: Place::new(root, below), limits, literal: false, applied, buffer })
+    }
+
+    /// The archive is no layer: names of whiteouts are names like others, and what is in the directory
+    /// already may be replaced.
+    pub(crate) fn literally(mut self) -> Self {
+        self.applied.implied.clear();
+        self.literal = true;
+        self
     }
 
     /// Applies all entries of `archive`, and reads it to its end.
@@ -89,6 +104,10 @@ impl Applier {
     fn entry(&mut self, entry: &Entry, data: &mut impl Read) -> Result<(), Stop> {
         let names = names(&entry.path)?;
         let Some((name, parents)) = names.split_last() else { return self.root(entry) };
+        let parent = parents.join(&b'/');
+        if self.literal {
+            return self.put(entry, &parent, name, data);
+        }
         if parents.iter().chain([name]).any(|n| n.starts_with(b".wh..wh.") && *n != OPAQUE) {
             // Bookkeeping of aufs, which was how Docker began.
             return Ok(());
@@ -96,19 +115,28 @@ impl Applier {
         if parents.iter().any(|parent| parent.starts_with(WHITEOUT)) {
             return Err(bad("a directory has the name of a whiteout"));
         }
-        let parent = parents.join(&b'/');
         if *name == OPAQUE {
             return Ok(set_opaque(&self.place.dir(&parent)?.dir)?);
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
             return self.whiteout(&parent, hidden);
         }
+        self.put(entry, &parent, name, data)
+    }
+
+    fn put(
+        &mut self,
+        entry: &Entry,
+        parent: &[u8],
+        name: &[u8],
+        data: &mut impl Read,
+    ) -> Result<(), Stop> {
         match entry.kind {
-            Kind::Directory => self.directory(entry, &parent, name),
-            Kind::File => self.file(entry, &parent, name, data),
-            Kind::Symlink => self.symlink(entry, &parent, name),
-            Kind::HardLink => self.hard_link(entry, &parent, name),
-            Kind::Fifo => self.fifo(entry, &parent, name),
+            Kind::Directory => self.directory(entry, parent, name),
+            Kind::File => self.file(entry, parent, name, data),
+            Kind::Symlink => self.symlink(entry, parent, name),
+            Kind::HardLink => self.hard_link(entry, parent, name),
+            Kind::Fifo => self.fifo(entry, parent, name),
             Kind::Device => {
                 self.applied.devices += 1;
                 Ok(())
@@ -155,12 +183,17 @@ impl Applier {
             Some(stat) if is_dir(&stat) => {
                 fs::openat(&spot.dir, name, DIRECTORY, Mode::empty()).map_err(io::Error::from)?
             }
-            None => make_dir(&spot.dir, name)?,
+            None => {
+                self.applied.disk += BLOCK;
+                make_dir(&spot.dir, name)?
+            }
             Some(_) => {
                 // It hid what is below; so must the directory.
                 fs::unlinkat(&spot.dir, name, AtFlags::empty())?;
                 let made = make_dir(&spot.dir, name)?;
-                set_opaque(&made)?;
+                if !self.literal {
+                    set_opaque(&made)?;
+                }
                 self.applied.whiteouts.remove(&path);
                 self.place.forget();
                 made
@@ -184,6 +217,8 @@ impl Applier {
         if self.applied.size > self.limits.bytes {
             return Err(bad(format!("the layer is larger than {} bytes", self.limits.bytes)));
         }
+        let stored = entry.segments.as_ref().map(|all| all.iter().map(|part| part.length).sum());
+        self.applied.disk += stored.unwrap_or(entry.size).next_multiple_of(BLOCK);
         // Mostly nothing is there yet.
         let made = match make_file(&self.place.dir(parent)?.dir, name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -240,6 +275,7 @@ impl Applier {
             Some(stat) if is_dir(&stat) => return Err(bad("a hard link to a directory")),
             Some(stat) if is_whiteout(&stat) => return Err(no_target(&entry.link)),
             Some(_) => {}
+            None if self.literal => return Err(no_target(&entry.link)),
             None => self.copy_up(&path, &from, target, &entry.link)?,
         }
         let dir = self.clear(parent, name)?;

@@ -27,7 +27,7 @@ pub(super) fn is_symlink(stat: &Stat) -> bool {
 }
 
 /// What is at `name` in `dir`, itself, not what it links to. `None` if nothing is.
-pub(super) fn look(dir: impl AsFd, name: &[u8]) -> io::Result<Option<Stat>> {
+pub(crate) fn look(dir: impl AsFd, name: &[u8]) -> io::Result<Option<Stat>> {
     match fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
@@ -97,7 +97,7 @@ pub(crate) fn stat_times(stat: &Stat) -> Timestamps {
 }
 
 /// The attributes of an open file that are kept.
-fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(String, Vec<u8>)>> {
+pub(crate) fn xattrs(file: BorrowedFd<'_>) -> io::Result<Vec<(String, Vec<u8>)>> {
     // What the kernel allows at most.
     let mut list = vec![0_u8; 64 << 10];
     let length = match fs::flistxattr(file, &mut list) {

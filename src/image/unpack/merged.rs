@@ -11,7 +11,7 @@ use super::LINKS;
 use super::attributes::{is_dir, is_opaque, is_symlink, is_whiteout, look};
 
 /// Layers, the top one first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Merged {
     root: MergedDir,
 }
@@ -110,9 +110,9 @@ impl Node {
     }
 }
 
-pub(super) const DIRECTORY: OFlags =
+pub(crate) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-pub(super) const FILE: OFlags = OFlags::RDONLY
+pub(crate) const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK)

@@ -14,9 +14,9 @@ mod tests;
 mod write;
 
 pub(crate) use apply::{Applied, Applier, Halt};
-pub(crate) use attributes::{copy_attributes, stat_times};
-pub(crate) use merged::{Merged, MergedDir, Node, child};
-pub(crate) use settle::settle;
+pub(crate) use attributes::{copy_attributes, look, stat_times, xattrs};
+pub(crate) use merged::{DIRECTORY, FILE, Merged, MergedDir, Node, child};
+pub(crate) use settle::{settle, settle_alone};
 
 /// The prefix of the names by which a layer says that something is gone.
 const WHITEOUT: &[u8] = b".wh.";

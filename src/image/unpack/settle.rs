@@ -46,6 +46,11 @@ pub(crate) fn settle(root: &Path, applied: &Applied, below: &Merged) -> io::Resu
     Ok(true)
 }
 
+/// Gives directories that are no layer their times.
+pub(crate) fn settle_alone(root: &Path, applied: &Applied) -> io::Result<()> {
+    settle(root, applied, &Merged::default()).map(drop)
+}
+
 /// The directory at `path` of the layer, and what shows through in it. `None` if it is not there any
 /// more.
 fn walk(

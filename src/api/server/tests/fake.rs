@@ -304,7 +304,7 @@ impl Control for Fake {
         Ok(())
     }
 
-    async fn prune_images(&self, _: bool) -> Answer<RemovedImages> {
+    async fn prune_images(&self, _: PruneImages) -> Answer<RemovedImages> {
         Ok(RemovedImages::default())
     }
 
@@ -316,8 +316,25 @@ impl Control for Fake {
         self.call(format!("remove volume {name}"))
     }
 
-    async fn prune_volumes(&self) -> Answer<RemovedVolumes> {
+    async fn prune_volumes(&self, _: PruneVolumes) -> Answer<RemovedVolumes> {
         Ok(RemovedVolumes::default())
+    }
+
+    async fn create_volume(&self, request: CreateVolume) -> Answer<VolumeSummary> {
+        Ok(VolumeSummary { name: request.name, ..VolumeSummary::default() })
+    }
+
+    async fn export_volume(&self, _: &str) -> Answer<Chunks> {
+        self.save_images(SaveImages::default()).await
+    }
+
+    async fn import_volume(&self, name: &str, mut archive: Chunks) -> Answer<()> {
+        let mut bytes = 0;
+        while let Some(chunk) = archive.recv().await {
+            bytes +=
+                chunk.map_err(|error| ControlError::caused_by(ErrorKind::Internal, &error))?.len();
+        }
+        self.call(format!("import {bytes} bytes into {name}"))
     }
 
     async fn info(&self) -> Answer<Info> {

@@ -8,18 +8,19 @@ use clap::{Args, ValueEnum};
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
+use super::layout;
 use crate::api::ClientError;
 use crate::api::control::{ArchiveFormat, Chunks, LoadedImage, SaveImages};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
 
 /// How much is read at once.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;
 
 /// Options of `image load`.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// The archive [default: standard input]
+    /// The archive, or the directory of an OCI image layout [default: standard input]
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
 
@@ -35,7 +36,7 @@ pub(crate) struct SaveArgs {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 
-    /// The archive [default: standard output]
+    /// The archive, or the directory of `oci-dir` [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -48,9 +49,13 @@ pub(crate) struct SaveArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SaveFormat {
     /// As `docker save` writes it
+    #[value(alias = "docker-archive")]
     Docker,
     /// An OCI image layout in a tar
+    #[value(alias = "oci-archive")]
     Oci,
+    /// An OCI image layout as a directory
+    OciDir,
 }
 
 /// Runs `image load`.
@@ -74,7 +79,7 @@ fn loaded(image: &LoadedImage) -> String {
 }
 
 /// Names the file in an error about reading it.
-pub(super) fn unreadable(error: ClientError, file: Option<&Path>) -> CommandError {
+pub(crate) fn unreadable(error: ClientError, file: Option<&Path>) -> CommandError {
     match error {
         ClientError::Unreadable(error) => {
             CommandError::io(format!("cannot read {}", name(file)), &error)
@@ -88,7 +93,10 @@ fn name(file: Option<&Path>) -> String {
 }
 
 /// The bytes of a file, or of standard input. They are read on a thread that nobody waits for.
-pub(super) fn read(file: Option<&Path>) -> Outcome<Chunks> {
+pub(crate) fn read(file: Option<&Path>) -> Outcome<Chunks> {
+    if let Some(dir) = file.filter(|path| path.is_dir()) {
+        return layout::read(dir);
+    }
     let mut source: Box<dyn Read + Send> = match file {
         Some(path) => Box::new(open(path)?),
         None if std::io::stdin().is_terminal() => {
@@ -120,33 +128,54 @@ pub(super) fn read(file: Option<&Path>) -> Outcome<Chunks> {
 }
 
 fn open(path: &Path) -> Outcome<File> {
-    let cannot = |error: &std::io::Error| {
+    File::open(path).map_err(|error| {
         CommandError::bad_input(format!("cannot read {}: {error}", path.display()))
-    };
-    let file = File::open(path).map_err(|error| cannot(&error))?;
-    if file.metadata().map_err(|error| cannot(&error))?.is_dir() {
-        return Err(CommandError::bad_input(format!("{} is a directory", path.display())));
-    }
-    Ok(file)
+    })
 }
 
 /// Runs `image save`.
 pub(super) async fn save(context: &Context, args: SaveArgs) -> Outcome<u8> {
-    if args.output.is_none() && std::io::stdout().is_terminal() {
+    let format = match args.format {
+        SaveFormat::Docker => ArchiveFormat::Docker,
+        SaveFormat::Oci | SaveFormat::OciDir => ArchiveFormat::Oci,
+    };
+    let directory = match (args.format, &args.output) {
+        (SaveFormat::OciDir, None) => {
+            return Err(CommandError::bad_input("a layout is a directory: name it with -o"));
+        }
+        (SaveFormat::OciDir, Some(path)) => Some(layout::Directory::new(path)?),
+        _ => None,
+    };
+    if directory.is_none() {
+        writable(args.output.as_deref())?;
+    }
+    let client = context.client().await?;
+    let chunks = client.save_images(SaveImages { references: args.images, format }).await?;
+    match directory {
+        Some(directory) => directory.fill(chunks).await?,
+        None => write_to(args.output.as_deref(), chunks).await?,
+    }
+    Ok(0)
+}
+
+/// Refuses to write an archive to a terminal.
+pub(crate) fn writable(file: Option<&Path>) -> Outcome {
+    if file.is_none() && std::io::stdout().is_terminal() {
         return Err(CommandError::bad_input("an archive is not written to a terminal")
             .with_hint("name a file with -o, or send it on with `>` or `|`"));
     }
-    let format = match args.format {
-        SaveFormat::Docker => ArchiveFormat::Docker,
-        SaveFormat::Oci => ArchiveFormat::Oci,
-    };
-    let client = context.client().await?;
-    let chunks = client.save_images(SaveImages { references: args.images, format }).await?;
-    match &args.output {
-        Some(path) => save_to_file(path, chunks).await?,
-        None => write(&mut std::io::stdout(), chunks).await?,
+    Ok(())
+}
+
+/// Writes an archive to a file, or to standard output.
+pub(crate) async fn write_to(
+    file: Option<&Path>,
+    chunks: impl Stream<Item = Result<Vec<u8>, ClientError>> + Unpin,
+) -> Outcome {
+    match file {
+        Some(path) => save_to_file(path, chunks).await,
+        None => write(&mut std::io::stdout(), chunks).await,
     }
-    Ok(0)
 }
 
 /// Writes beside the file and renames at the end: half an archive never has the name of a whole one.

@@ -16,7 +16,8 @@ pub(crate) struct ImportArgs {
     /// The tar, plain or compressed; `-` is standard input
     file: PathBuf,
 
-    /// The name of the image
+    /// The name of the image [default: none, it has its id alone]
+    #[arg(default_value = "", hide_default_value = true)]
     reference: String,
 
     /// What the image says of the process to run, as in a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE,

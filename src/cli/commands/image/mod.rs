@@ -1,10 +1,14 @@
 //! `orca image …`: the images that are kept.
 
-mod archive;
+pub(crate) mod archive;
 mod import;
 mod inspect;
+mod layout;
 mod list;
 mod remove;
+
+pub(crate) use list::familiar;
+pub(crate) use remove::told;
 
 use clap::Subcommand;
 

@@ -2,9 +2,11 @@
 
 use clap::Args;
 
-use crate::api::control::RemovedImages;
+use crate::api::control::{PruneImages, RemovedImages};
+use crate::cli::commands::daemon::size;
 use crate::cli::context::Context;
 use crate::cli::error::{FAILED, Outcome};
+use crate::cli::filter::{self, Filter};
 use crate::cli::format;
 
 /// Options of `image rm`.
@@ -17,6 +19,10 @@ pub(crate) struct RmArgs {
     /// Remove all names of an id
     #[arg(short, long)]
     force: bool,
+
+    /// Accepted for docker: images that others are built on are not kept apart
+    #[arg(long, hide = true)]
+    no_prune: bool,
 }
 
 /// Options of `image tag`.
@@ -35,6 +41,15 @@ pub(crate) struct PruneArgs {
     /// All that no stack uses, not only images without a name
     #[arg(short, long)]
     all: bool,
+
+    /// Only images that fit: until=TIME (made before), label=KEY[=VALUE], label!=KEY[=VALUE]; can be
+    /// given more than once
+    #[arg(long, value_name = "FILTER", value_parser = filter::filter)]
+    filter: Vec<Filter>,
+
+    /// Only as many as it takes until all images together are no larger, the longest unused first
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
 
     /// Accepted for docker: nothing is asked in any case
     #[arg(short, long, hide = true)]
@@ -66,7 +81,11 @@ pub(super) async fn tag(context: &Context, args: TagArgs) -> Outcome<u8> {
 
 /// Runs `image prune`.
 pub(super) async fn prune(context: &Context, args: PruneArgs) -> Outcome<u8> {
-    let removed = context.client().await?.prune_images(args.all).await?;
+    let filter = filter::prune(&args.filter, true)?;
+    // With a limit, images with names are meant: those without go in any case.
+    let all = args.all || args.max_size.is_some();
+    let prune = PruneImages { all, filter, max_size: args.max_size };
+    let removed = context.client().await?.prune_images(prune).await?;
     told(context, &removed)?;
     context
         .output
@@ -74,7 +93,7 @@ pub(super) async fn prune(context: &Context, args: PruneArgs) -> Outcome<u8> {
     Ok(0)
 }
 
-fn told(context: &Context, removed: &RemovedImages) -> Outcome {
+pub(crate) fn told(context: &Context, removed: &RemovedImages) -> Outcome {
     let output = context.output;
     removed.untagged.iter().try_for_each(|name| output.line(format_args!("Untagged: {name}")))?;
     removed.deleted.iter().try_for_each(|id| output.line(format_args!("Deleted: {id}")))

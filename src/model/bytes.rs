@@ -1,7 +1,10 @@
 //! Sizes: `64m`, `1.5 GiB`, `1024`.
 
 /// Bytes; every unit is a power of 1024.
-pub(crate) fn parse_bytes(text: &str) -> Result<i64, String> {
+///
+/// # Errors
+/// If it is none, as a sentence.
+pub fn parse_bytes(text: &str) -> Result<i64, String> {
     let bad = || format!("invalid size {text:?}");
     if text == "-1" {
         return Ok(-1);
