@@ -45,6 +45,9 @@ pub struct Stack {
     pub images: BTreeMap<String, PinnedImage>,
     /// Counts up with each `up`.
     pub generation: u64,
+    /// Which range of users its containers have ([`IdMaps::numbered`](super::IdMaps::numbered)). Set
+    /// by the store when the stack comes, and kept until it goes.
+    pub users: Option<u32>,
     /// When it was applied.
     pub applied_at: Timestamp,
     /// The template hash of each service (see `plan::revision`), by service.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, Device, Digest, Hook, Logging, Resources, TaskId, Ulimits};
+use super::{ContainerId, Device, Digest, Hook, IdMaps, Logging, Resources, TaskId, Ulimits};
 
 /// Everything about one container. It is made by the planner; the hands only carry it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct Container {
     pub cap_add: Vec<String>,
     /// Fewer rights than the default.
     pub cap_drop: Vec<String>,
+    /// Its users and groups as those of the host; `None` are the host's own: no user namespace.
+    #[serde(default)]
+    pub users: Option<IdMaps>,
     /// All rights and all devices.
     pub privileged: bool,
     /// As in compose's `security_opt`.

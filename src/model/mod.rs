@@ -16,6 +16,7 @@ mod project;
 mod resources;
 mod status;
 mod time;
+mod users;
 
 pub use agreed::*;
 pub use bytes::*;
@@ -30,3 +31,4 @@ pub use project::*;
 pub use resources::*;
 pub use status::*;
 pub use time::*;
+pub use users::*;

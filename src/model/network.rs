@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, TaskId};
+use super::{ContainerId, IdMaps, TaskId};
 
 /// Where a container's resolver is, as in Docker. It listens in each sandbox on [`DNS_PORT`]; rules in
 /// the sandbox bring port 53 of this address there, so that a program in the container may bind
@@ -69,6 +69,9 @@ pub struct Sandbox {
     /// The network interfaces beside `lo`, in order: `eth0`, `eth1`, … The first whose network is
     /// not internal has the default route.
     pub interfaces: Vec<Interface>,
+    /// The users of the user namespace that it belongs to; `None` is the host's.
+    #[serde(default)]
+    pub users: Option<IdMaps>,
     /// `net.*` settings of the namespace.
     pub sysctls: BTreeMap<String, String>,
 }

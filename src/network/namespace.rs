@@ -14,6 +14,8 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
 
 use super::NetworkError;
+use crate::model::IdMaps;
+use crate::sys::users;
 
 const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
 
@@ -22,18 +24,16 @@ pub(super) fn is_there(path: &Path) -> bool {
     statfs(path).is_ok_and(|found| found.filesystem_type() == NSFS_MAGIC)
 }
 
-/// Makes a namespace, runs `furnish` in it and mounts it at `path`. The mount comes last: if the
+/// Makes a namespace that belongs to a user namespace with these users (to the host's without), runs `furnish` in it and mounts it at `path`. The mount comes last: if the
 /// process dies before, the kernel drops the namespace and everything in it.
 pub(super) fn make<T: Send>(
     path: &Path,
+    users: Option<&IdMaps>,
     furnish: impl FnOnce(&File) -> Result<T, NetworkError> + Send,
 ) -> Result<T, NetworkError> {
     let failed = NetworkError::file("make a network namespace at", path);
     on_a_thread(|| {
-        let namespace = unshare(CloneFlags::CLONE_NEWNET)
-            .map_err(io::Error::from)
-            .and_then(|()| File::open(OF_THIS_THREAD))
-            .map_err(failed)?;
+        let namespace = enter_new(users).map_err(failed)?;
         let made = furnish(&namespace)?;
         pin(path).map_err(NetworkError::file("mount a network namespace at", path))?;
         Ok(made)
@@ -78,6 +78,18 @@ pub(super) fn remove(path: &Path) -> Result<(), NetworkError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Makes one that the calling thread is in: of the host, or of a user namespace of its own. That lasts
+/// as long as what belongs to it.
+fn enter_new(of: Option<&IdMaps>) -> io::Result<File> {
+    let Some(maps) = of else {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        return File::open(OF_THIS_THREAD);
+    };
+    let made = users::make(maps, true)?.network.ok_or(io::ErrorKind::NotFound)?;
+    setns(&made, CloneFlags::CLONE_NEWNET)?;
+    Ok(File::from(made))
 }
 
 fn pin(path: &Path) -> io::Result<()> {

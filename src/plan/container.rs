@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::{
-    AttemptId, Container, ContainerId, DNS_ADDRESS, Interface, Namespace, NamespaceMode,
+    AttemptId, Container, ContainerId, DNS_ADDRESS, IdMaps, Interface, Namespace, NamespaceMode,
     Namespaces, NetworkMode, NetworkNamespace, PinnedImage, Project, Resolv, RestartCondition,
     Sandbox, Service, Stack, Task, TaskId, labels,
 };
@@ -35,6 +35,7 @@ pub(super) fn start(look: &Look<'_>, id: TaskId, task: &Task) -> Result<Start, S
         .clone()
         .into_iter()
         .partition(|(key, _)| has_sandbox && key.starts_with("net."));
+    let users = users(look, id, task, &namespaces.network);
     let container = Container {
         name: name(&stack.project, &task.service, task.slot),
         labels: labels_of(stack, service, image, task, attempt),
@@ -57,6 +58,7 @@ pub(super) fn start(look: &Look<'_>, id: TaskId, task: &Task) -> Result<Start, S
         namespaces,
         cap_add: service.cap_add.clone(),
         cap_drop: service.cap_drop.clone(),
+        users,
         privileged: service.privileged,
         security_opt: service.security_opt.clone(),
         devices: service.devices.clone(),
@@ -163,6 +165,30 @@ fn namespace(look: &Look<'_>, stack: &Stack, mode: &NamespaceMode) -> Result<Nam
     running_container(look, id, task).map(Namespace::Container)
 }
 
+/// The users of a task's containers: those that its network belongs to.
+fn users(look: &Look<'_>, id: TaskId, task: &Task, network: &NetworkNamespace) -> Option<IdMaps> {
+    let (stack, service) = look.service(task)?;
+    let own = own_users(stack, service)?;
+    match network {
+        NetworkNamespace::Host => None,
+        NetworkNamespace::Sandbox(other) if *other != id => {
+            let (stack, service) = look.service(look.agreed.tasks.get(other)?)?;
+            own_users(stack, service)
+        }
+        NetworkNamespace::None | NetworkNamespace::Sandbox(_) => Some(own),
+    }
+}
+
+/// The users that a service's containers have by themselves.
+fn own_users(stack: &Stack, service: &Service) -> Option<IdMaps> {
+    let image = stack.images.get(&service.image);
+    let image_user = image.map_or("", |image| image.config.user.as_str());
+    match service.why_host_users(image_user) {
+        None => stack.users.map(IdMaps::numbered),
+        Some(_) => None,
+    }
+}
+
 /// How deep one service may use the network of another that uses the network of a third.
 const SHARED_DEPTH: u32 = 16;
 
@@ -248,7 +274,7 @@ fn sandbox(
         })
     };
     let interfaces = order.into_iter().enumerate().filter_map(interface).collect();
-    Sandbox { task: id, interfaces, sysctls }
+    Sandbox { task: id, interfaces, users: own_users(stack, service), sysctls }
 }
 
 /// The networks of a service in the order of its interfaces, by key and by name: who is to have the

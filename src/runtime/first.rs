@@ -16,7 +16,7 @@ use crate::sys::{seqpacket, signals};
 pub(super) struct Wish {
     /// What it is to do.
     pub plan: StartPlan,
-    /// The namespaces of `plan.joins`, in order.
+    /// The namespaces of `plan.joins`, in order, and then those of `plan.id_maps`.
     pub joins: Vec<OwnedFd>,
     /// Its streams; `None` makes a terminal.
     pub stdio: Option<Stdio>,
@@ -42,13 +42,14 @@ impl First {
         single: &SingleThreaded,
     ) -> Result<Self, Failure> {
         let Wish { plan, joins, stdio, life } = wish;
-        let mounts = init::prepare_mounts(&plan.mounts)?;
+        let mut detour = Detour::default();
+        let Joins { joins, shm, users, id_maps } =
+            sort_namespaces(&plan, joins, single, &mut detour)?;
+        let mounts = init::prepare_mounts(&plan.mounts, &id_maps)?;
         let root = init::prepare_root(&plan.root)?;
         let (reports, parent) = seqpacket::pair().doing(|| "talk to the first process")?;
         let v2 = cgroup.v2_dir().map_err(|error| Failure::new(error.to_string()))?;
         let into = v2.as_ref().map(OwnedFd::as_fd);
-        let mut detour = Detour::default();
-        let Joins { joins, shm } = sort_namespaces(&plan, joins, single, &mut detour)?;
         let flags = plan.new_namespaces & !u64::from(TIME);
         if flags != plan.new_namespaces {
             detour.new_time(&plan.time_offsets)?;
@@ -62,7 +63,8 @@ impl First {
             }
             Cloned::Child => {
                 drop((reports, detour));
-                let handed = Handed { plan, joins, root, mounts, shm, stdio, parent, life };
+                let handed =
+                    Handed { plan, joins, users, id_maps, root, mounts, shm, stdio, parent, life };
                 init::run(handed, single)
             }
         }
@@ -145,23 +147,31 @@ struct Joins {
     joins: Vec<(OwnedFd, u32)>,
     /// The `/dev/shm` of the container whose IPC is shared.
     shm: Option<OwnedFd>,
+    /// The user namespace that it enters last.
+    users: Option<OwnedFd>,
+    /// The user namespaces that mounts are seen through.
+    id_maps: Vec<OwnedFd>,
 }
 
 fn sort_namespaces(
     plan: &StartPlan,
-    namespaces: Vec<OwnedFd>,
+    mut namespaces: Vec<OwnedFd>,
     single: &SingleThreaded,
     detour: &mut Detour,
 ) -> Result<Joins, Failure> {
-    if namespaces.len() != plan.joins.len() {
+    let maps = usize::try_from(plan.id_maps).unwrap_or(usize::MAX);
+    if Some(namespaces.len()) != plan.joins.len().checked_add(maps) {
         return Err(Failure::new("the plan's namespaces did not come along"));
     }
-    let mut sorted = Joins { joins: Vec::with_capacity(namespaces.len()), shm: None };
+    let id_maps = namespaces.split_off(plan.joins.len());
+    let joins = Vec::with_capacity(namespaces.len());
+    let mut sorted = Joins { joins, shm: None, users: None, id_maps };
     for (namespace, kind) in namespaces.into_iter().zip(plan.joins.iter().copied()) {
         match kind {
             // A process can enter another pid or time namespace only by being born there.
             PID => detour.enter("pid", &namespace)?,
             TIME => detour.enter("time", &namespace)?,
+            USER => sorted.users = Some(namespace),
             plan::SHM => sorted.shm = Some(borrow_shm(&namespace, single)?),
             _ => sorted.joins.push((namespace, kind)),
         }
@@ -169,6 +179,7 @@ fn sort_namespaces(
     Ok(sorted)
 }
 
+const USER: u32 = libc::CLONE_NEWUSER.cast_unsigned();
 const PID: u32 = libc::CLONE_NEWPID.cast_unsigned();
 
 /// A copy of the `/dev/shm` in another mount namespace. Only a process in there may take it, so a

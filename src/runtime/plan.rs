@@ -8,13 +8,16 @@ use std::path::PathBuf;
 
 use super::cgroup::Part;
 use super::wire::{Blob, Wire, WireError, wire_struct};
+use crate::model::{IdMaps, IdRange};
 use crate::sys::mounts::READ_ONLY;
 
 wire_struct!(Part { v2, controllers, path });
+wire_struct!(IdRange { inside, outside, count });
+wire_struct!(IdMaps { users, groups });
 
 /// Counts up with each change of the bytes below or of `protocol`. A daemon only hands plans to a
 /// launcher of the same version.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// The largest plan in bytes: its mounted files and environment are most of it.
 pub(super) const MAX_BYTES: usize = 64 << 20;
 
@@ -22,7 +25,7 @@ pub(super) const MAX_BYTES: usize = 64 << 20;
 pub(super) const SHM: u32 = 1;
 
 /// What a shim is told. The descriptors that come along are, in this order: the held lock, the
-/// listening socket, and those of `joins`.
+/// listening socket, those of `joins`, and the user namespaces of `id_maps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StartPlan {
     /// The container's id.
@@ -37,6 +40,11 @@ pub(super) struct StartPlan {
     pub new_namespaces: u64,
     /// Namespaces to enter: `CLONE_NEW…` of each descriptor, or [`SHM`].
     pub joins: Vec<u32>,
+    /// How many user namespaces come along for mounts to be seen through: mounts name them by number.
+    pub id_maps: u32,
+    /// The users of the user namespace among `joins`. The first process enters it last of all: until
+    /// then it makes things as root of the host, and what it makes belongs to root of that namespace.
+    pub users: Option<IdMaps>,
     /// What `timens_offsets` is to say, where the time namespace is new.
     pub time_offsets: String,
     /// Whether to make a cgroup namespace.
@@ -71,6 +79,8 @@ wire_struct!(StartPlan {
     log,
     new_namespaces,
     joins,
+    id_maps,
+    users,
     time_offsets,
     new_cgroup_namespace,
     loopback,
@@ -124,9 +134,11 @@ pub(super) enum RootFiles {
     Layers {
         /// Read-only layers, the top one first.
         lower: Vec<CString>,
+        /// The number of the user namespace that the layers are seen through.
+        id_map: Option<u32>,
         /// Where changes go.
         upper: CString,
-        /// For overlayfs.
+        /// For overlayfs. In the same directory as `upper`.
         work: CString,
     },
     /// A directory of the host.
@@ -136,9 +148,10 @@ pub(super) enum RootFiles {
 impl Wire for RootFiles {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Layers { lower, upper, work } => {
+            Self::Layers { lower, id_map, upper, work } => {
                 out.push(0);
                 lower.put(out);
+                id_map.put(out);
                 upper.put(out);
                 work.put(out);
             }
@@ -153,6 +166,7 @@ impl Wire for RootFiles {
         match u8::take(from)? {
             0 => Ok(Self::Layers {
                 lower: Wire::take(from)?,
+                id_map: Wire::take(from)?,
                 upper: Wire::take(from)?,
                 work: Wire::take(from)?,
             }),
@@ -206,6 +220,8 @@ pub(super) struct SystemPlan {
     pub masked: Vec<CString>,
     /// Paths below `/proc` that cannot be written.
     pub read_only: Vec<CString>,
+    /// The group of terminals, as a number of the host.
+    pub tty_group: u32,
     /// Bytes of a new `/dev/shm`.
     pub shm_size: u64,
     /// A `/dev/shm` of the host to share instead.
@@ -222,6 +238,7 @@ wire_struct!(SystemPlan {
     privileged,
     masked,
     read_only,
+    tty_group,
     shm_size,
     shm_from,
     cgroups,
@@ -239,9 +256,9 @@ pub(super) struct DevicePlan {
     pub major: u32,
     /// Device number.
     pub minor: u32,
-    /// The owner.
+    /// The owner, as a number of the host.
     pub uid: u32,
-    /// The group.
+    /// The group, as a number of the host.
     pub gid: u32,
 }
 wire_struct!(DevicePlan { path, mode, major, minor, uid, gid });
@@ -292,6 +309,8 @@ pub(super) enum MountSource {
         propagation: u64,
         /// Mounts below come along.
         recursive: bool,
+        /// The number of the user namespace that it is seen through.
+        id_map: Option<u32>,
     },
     /// A new file system.
     New {
@@ -308,9 +327,9 @@ pub(super) enum MountSource {
     File {
         /// The content.
         content: Blob,
-        /// The owner.
+        /// The owner, as a number of the host.
         uid: u32,
-        /// The group.
+        /// The group, as a number of the host.
         gid: u32,
         /// Permission bits.
         mode: u32,
@@ -321,18 +340,21 @@ pub(super) enum MountSource {
         lower: Vec<CString>,
         /// Below them, without leaving them.
         subpath: Option<CString>,
+        /// The number of the user namespace that they are seen through.
+        id_map: Option<u32>,
     },
 }
 
 impl Wire for MountSource {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Bind { path, subpath, propagation, recursive } => {
+            Self::Bind { path, subpath, propagation, recursive, id_map } => {
                 out.push(0);
                 path.put(out);
                 subpath.put(out);
                 propagation.put(out);
                 recursive.put(out);
+                id_map.put(out);
             }
             Self::New { kind, parameters, propagation } => {
                 out.push(1);
@@ -347,10 +369,11 @@ impl Wire for MountSource {
                 gid.put(out);
                 mode.put(out);
             }
-            Self::Layers { lower, subpath } => {
+            Self::Layers { lower, subpath, id_map } => {
                 out.push(3);
                 lower.put(out);
                 subpath.put(out);
+                id_map.put(out);
             }
             Self::Cgroups => out.push(4),
         }
@@ -363,6 +386,7 @@ impl Wire for MountSource {
                 subpath: Wire::take(from)?,
                 propagation: Wire::take(from)?,
                 recursive: Wire::take(from)?,
+                id_map: Wire::take(from)?,
             }),
             1 => Ok(Self::New {
                 kind: Wire::take(from)?,
@@ -375,7 +399,11 @@ impl Wire for MountSource {
                 gid: Wire::take(from)?,
                 mode: Wire::take(from)?,
             }),
-            3 => Ok(Self::Layers { lower: Wire::take(from)?, subpath: Wire::take(from)? }),
+            3 => Ok(Self::Layers {
+                lower: Wire::take(from)?,
+                subpath: Wire::take(from)?,
+                id_map: Wire::take(from)?,
+            }),
             4 => Ok(Self::Cgroups),
             _ => Err(WireError::Invalid),
         }
@@ -508,7 +536,9 @@ pub(super) struct ExecPlan {
     pub tty: bool,
     /// Rows and columns of it.
     pub size: Option<(u16, u16)>,
+    /// The users of the container's user namespace, if it has one.
+    pub users: Option<IdMaps>,
     /// The program.
     pub process: ProcessPlan,
 }
-wire_struct!(ExecPlan { tty, size, process });
+wire_struct!(ExecPlan { tty, size, users, process });

@@ -1,6 +1,8 @@
 //! What a command does to the agreed state.
 
-use crate::model::{Agreed, AttemptId, Command, Decision, Exit, Stack, Task, TaskId, Want};
+use std::collections::BTreeSet;
+
+use crate::model::{Agreed, AttemptId, Command, Decision, Exit, RANGES, Stack, Task, TaskId, Want};
 
 use super::check;
 
@@ -97,6 +99,7 @@ fn apply_stack(agreed: &mut Agreed, stack: &Stack) {
     let mut stack = stack.clone();
     stack.removing = None;
     stack.generation = before.map_or(0, |before| before.generation).saturating_add(1);
+    stack.users = before.and_then(|before| before.users).or_else(|| free_range(agreed));
     for service in stack.project.services.keys() {
         // What comes with the command counts on from what was: restarts stay done.
         let old = before.and_then(|before| before.nonces.get(service)).copied().unwrap_or(0);
@@ -118,6 +121,12 @@ fn renew_nonces(stack: &mut Stack, services: &[String]) {
         let nonce = stack.nonces.entry(service.clone()).or_default();
         *nonce = nonce.wrapping_add(1);
     }
+}
+
+/// The first range of users that no stack has.
+fn free_range(agreed: &Agreed) -> Option<u32> {
+    let taken: BTreeSet<u32> = agreed.stacks.values().filter_map(|stack| stack.users).collect();
+    (0..RANGES).find(|range| !taken.contains(range))
 }
 
 /// Lets the tasks of a stack that ended for good be made anew.

@@ -23,4 +23,5 @@ pub mod seqpacket;
 pub mod signals;
 pub mod title;
 pub mod tuning;
+pub mod users;
 pub mod watch;

@@ -24,6 +24,17 @@ pub const NO_DEV: u64 = 4;
 /// Programs do not run.
 pub const NO_EXEC: u64 = 8;
 
+/// Shows the files of the detached mount `mount`, and of all below it if `recursive`, with the owners
+/// that `users` gives to their numbers: what is 0 on disk is root of that user namespace.
+///
+/// # Errors
+/// As `mount_setattr(2)`'s; EINVAL where the file system cannot do it.
+pub fn map_ids(mount: BorrowedFd<'_>, recursive: bool, users: BorrowedFd<'_>) -> io::Result<()> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+    let users = u64::from(users.as_raw_fd().unsigned_abs());
+    set(mount, c"", recursive, [MOUNT_ATTR_IDMAP, 0, 0, users])
+}
+
 /// Changes the mount at `path` under `dir` (an empty path is `dir` itself), and all below it if
 /// `recursive`.
 ///
@@ -35,7 +46,10 @@ pub fn mount_setattr(
     recursive: bool,
     change: MountChange,
 ) -> io::Result<()> {
-    let attributes: [u64; 4] = [change.set, change.clear, change.propagation, 0];
+    set(dir, path, recursive, [change.set, change.clear, change.propagation, 0])
+}
+
+fn set(dir: BorrowedFd<'_>, path: &CStr, recursive: bool, attributes: [u64; 4]) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the attributes have the layout of `struct mount_attr` (four u64) and outlive the call.
     let done = unsafe {

@@ -19,6 +19,8 @@ pub struct Info {
     pub kernel: String,
     /// `v2`, `v1` or `hybrid`.
     pub cgroups: String,
+    /// Why containers cannot have user namespaces here; `None` if they can.
+    pub no_user_namespaces: Option<String>,
     /// CPUs of the host.
     pub cpus: u32,
     /// Memory of the host in bytes.

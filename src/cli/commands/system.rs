@@ -166,6 +166,7 @@ async fn info(context: &Context, args: &FormatArgs) -> Outcome<u8> {
         ("host", info.hostname.clone()),
         ("kernel", info.kernel.clone()),
         ("cgroups", info.cgroups.clone()),
+        ("users", users(info.no_user_namespaces.as_deref())),
         ("cpus", info.cpus.to_string()),
         ("memory", format::binary(info.memory)),
     ];
@@ -174,6 +175,13 @@ async fn info(context: &Context, args: &FormatArgs) -> Outcome<u8> {
         .try_for_each(|(key, value)| context.output.line(format_args!("{key:11} {value}")))?;
     info.warnings.iter().for_each(|warning| context.output.warning(warning));
     Ok(0)
+}
+
+fn users(why_not: Option<&str>) -> String {
+    match why_not {
+        None => "each stack has its own".to_owned(),
+        Some(why) => format!("all stacks have those of the host: {why}"),
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -191,6 +199,7 @@ struct InfoJson<'a> {
     name: &'a str,
     kernel_version: &'a str,
     cgroups: &'a str,
+    user_namespaces: bool,
     #[serde(rename = "NCPU")]
     cpus: u32,
     mem_total: u64,
@@ -213,6 +222,7 @@ impl<'a> InfoJson<'a> {
             name: &info.hostname,
             kernel_version: &info.kernel,
             cgroups: &info.cgroups,
+            user_namespaces: info.no_user_namespaces.is_none(),
             cpus: info.cpus,
             mem_total: info.memory,
             warnings: &info.warnings,

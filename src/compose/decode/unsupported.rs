@@ -20,7 +20,7 @@ const WARNED: &[(&str, &str)] = &[
 
 /// Attributes with words that say what orca does anyway, and what to say of other words.
 const ANYWAY: &[(&str, &[&str], &str)] = &[
-    ("userns_mode", &["host"], "containers have the user numbers of the host"),
+    ("userns_mode", &["host"], "each stack has users of its own"),
     ("isolation", &["default"], "orca has no kinds of isolation"),
     ("runtime", &["runc", "io.containerd.runc.v2", "orca"], "orca has its own runtime"),
 ];

@@ -132,6 +132,7 @@ impl Daemon {
             project,
             images,
             generation: 0,
+            users: None,
             applied_at: clock::wall(),
             revisions,
             stopped,

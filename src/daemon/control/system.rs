@@ -36,6 +36,7 @@ impl Daemon {
             hostname: host.nodename().to_string_lossy().into_owned(),
             kernel: host.release().to_string_lossy().into_owned(),
             cgroups: cgroups.to_owned(),
+            no_user_namespaces: self.hands().runtime.user_namespaces().err().map(str::to_owned),
             cpus: std::thread::available_parallelism()
                 .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
             memory: memory(),

@@ -124,6 +124,9 @@ impl LinuxHost {
             instance,
             hands,
         });
+        if let Err(why) = host.hands.runtime.user_namespaces() {
+            warn!("containers have the users of the host: {why}");
+        }
         host.watch();
         host.adopt();
         Ok(host)

@@ -13,7 +13,7 @@ use super::{LinuxHost, files, remove_quietly};
 use crate::engine::Problem;
 use crate::model::{
     ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount, HostMountSource,
-    NetworkNamespace, TaskId,
+    NetworkNamespace, Sandbox, TaskId,
 };
 use crate::plan::{Start, StartVolume, Step, StopReason};
 use crate::runtime::{NetworkPath, StartRequest};
@@ -123,7 +123,12 @@ impl LinuxHost {
         // The semaphore is never closed, so there is nothing to do about an error.
         let _permit = self.starts.acquire().await;
         let _using = self.volume_use.read().await;
-        let Start { attempt, volumes, sandbox, container, health } = start;
+        let Start { attempt, volumes, mut sandbox, mut container, health } = start;
+        if self.hands.runtime.user_namespaces().is_err() {
+            // Said once, when the host was taken over.
+            container.users = None;
+            sandbox = sandbox.map(|sandbox| Sandbox { users: None, ..sandbox });
+        }
         self.make_volumes(volumes).await?;
         if let Some(sandbox) = &sandbox {
             let path = self.hands.networks.ensure_sandbox(sandbox).await?;

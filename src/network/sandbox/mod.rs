@@ -22,7 +22,7 @@ pub(super) fn ensure(path: &Path, plan: &Plan<'_>) -> Result<(), NetworkError> {
     if namespace::is_there(path) {
         namespace::enter(path, |namespace| correct(&host, namespace, plan))
     } else {
-        namespace::make(path, |namespace| {
+        namespace::make(path, plan.users, |namespace| {
             furnish(&host, namespace, plan).inspect_err(|_| cut_off().unwrap_or_default())
         })
     }
@@ -194,6 +194,9 @@ fn defaults(plan: &Plan<'_>) -> Result<(), NetworkError> {
     sysctl::set("net/ipv4/conf/default/arp_notify", "1")?;
     // A task in two networks is asked by one and answers by the other.
     sysctl::set("net/ipv4/conf/default/rp_filter", "2")?;
+    // As in Docker: low ports and pings need no rights, as nothing but the container's own is here.
+    sysctl::set("net/ipv4/ip_unprivileged_port_start", "0")?;
+    sysctl::set("net/ipv4/ping_group_range", "0\t2147483647")?;
     if plan.has_ipv6() {
         for (name, value) in
             [("disable_ipv6", "0"), ("accept_ra", "0"), ("accept_dad", "0"), ("ndisc_notify", "1")]

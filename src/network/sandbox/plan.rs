@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::{Interface, Sandbox, TaskId};
+use crate::model::{IdMaps, Interface, Sandbox, TaskId};
 use crate::network::NetworkError;
 use crate::network::bridge::Network;
 use crate::network::names::{Names, hardware_address, is_interface_name};
@@ -17,6 +17,8 @@ pub(in crate::network) struct Plan<'a> {
     pub(super) task: TaskId,
     pub(super) interfaces: Vec<Planned>,
     pub(super) gateways: Vec<Gateway>,
+    /// The users of the user namespace that it belongs to.
+    pub(super) users: Option<&'a IdMaps>,
     pub(super) sysctls: &'a BTreeMap<String, String>,
 }
 
@@ -57,6 +59,7 @@ impl<'a> Plan<'a> {
             task: sandbox.task,
             interfaces: Vec::new(),
             gateways: Vec::new(),
+            users: sandbox.users.as_ref(),
             sysctls: &sandbox.sysctls,
         };
         for (number, interface) in sandbox.interfaces.iter().enumerate() {

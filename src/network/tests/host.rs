@@ -99,7 +99,7 @@ pub(super) fn neighbour(
     name: &str,
     [ours, his]: [&str; 2],
 ) {
-    namespace::make(path, |namespace| {
+    namespace::make(path, None, |namespace| {
         let mut batch = Batch::new();
         let ours: IpNet = ours.parse().unwrap();
         address::add(&mut batch, bridge, ours);
@@ -161,6 +161,7 @@ impl Host {
 pub(super) fn sandbox(task: u64, network: &str, address: &str) -> Sandbox {
     Sandbox {
         task: TaskId(task),
+        users: Some(crate::model::IdMaps::numbered(1)),
         interfaces: vec![Interface {
             network: network.to_owned(),
             address: address.parse().unwrap(),

@@ -179,6 +179,7 @@ fn a_sandbox_without_networks_has_its_loopback() {
     on_a_host(true, async |host| {
         let nothing = Sandbox {
             task: TaskId(1),
+            users: None,
             interfaces: Vec::new(),
             sysctls: BTreeMap::from([(
                 "net.ipv4.ip_unprivileged_port_start".to_owned(),
@@ -345,6 +346,7 @@ fn a_hundred_sandboxes_are_made_at_the_same_time() {
             };
             let sandbox = Sandbox {
                 task: TaskId(n.into()),
+                users: Some(crate::model::IdMaps::numbered(n.into())),
                 interfaces: vec![interface],
                 sysctls: BTreeMap::new(),
             };

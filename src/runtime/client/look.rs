@@ -14,7 +14,7 @@ pub struct ProcessInfo {
     pub pid: u32,
     /// Its parent's.
     pub parent: u32,
-    /// Its user.
+    /// Its user, as the container counts them.
     pub uid: u32,
     /// When it started, as time since the boot.
     pub started: Duration,
@@ -44,11 +44,16 @@ impl Runtime {
     /// As [`Runtime::stats`].
     pub async fn processes(&self, id: &ContainerId) -> Result<Vec<ProcessInfo>, RuntimeError> {
         let cgroup = self.running_cgroup(id)?;
+        let users = self.entry(id)?.asked.container.users.clone();
         super::blocking(move || {
+            let inside = |mut info: ProcessInfo| {
+                info.uid = users.as_ref().and_then(|u| u.user_inside(info.uid)).unwrap_or(info.uid);
+                info
+            };
             let mut pids = cgroup.pids()?;
             pids.sort_unstable();
             // One that has ended meanwhile is left out.
-            Ok(pids.into_iter().filter_map(look).collect())
+            Ok(pids.into_iter().filter_map(look).map(inside).collect())
         })
         .await
     }

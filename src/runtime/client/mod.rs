@@ -11,6 +11,7 @@ mod operations;
 mod packets;
 mod start;
 mod streams;
+mod users;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ struct Inner {
     /// orca's own executable, to start the launcher from.
     executable: PathBuf,
     cgroups: Cgroups,
+    /// Whether containers can have user namespaces; if not, why.
+    user_namespaces: Result<(), String>,
     containers: Mutex<BTreeMap<ContainerId, Entry>>,
     changed: latest::Sender<u64>,
     /// Held while a launcher is looked for or started.
@@ -169,6 +172,7 @@ impl Runtime {
                 instance: instance.clone(),
                 executable: executable.to_owned(),
                 cgroups: Cgroups::detect()?,
+                user_namespaces: users::support(&instance.root),
                 containers: Mutex::default(),
                 changed: latest::Sender::new(0),
                 launcher: Mutex::default(),
@@ -183,6 +187,14 @@ impl Runtime {
         .await?;
         runtime.adopt().await?;
         Ok(runtime)
+    }
+
+    /// Whether containers can have user namespaces here.
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn user_namespaces(&self) -> Result<(), &str> {
+        self.inner.user_namespaces.as_ref().copied().map_err(String::as_str)
     }
 
     /// The containers, as last heard of.

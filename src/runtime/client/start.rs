@@ -15,6 +15,7 @@ use super::super::record::{self, Asked};
 use super::super::wire;
 use super::attach::{self, Attach};
 use super::packets::{Packets, in_memory};
+use super::users::{Excuse, Users};
 use super::{ContainerPhase, Entry, Runtime, RuntimeError, StartError};
 use crate::model::{Container, ContainerId, Exit, HostMount, Namespace, Rootfs};
 use crate::sys::{clock, seqpacket};
@@ -137,10 +138,9 @@ impl Runtime {
         request: &StartRequest,
         attach: bool,
     ) -> Result<(OwnedFd, Option<attach::Asked>), RuntimeError> {
-        let container = &request.container;
-        let dir = self.record_dir(&container.id);
-        let (network, mut namespaces) = network(&request.network)?;
-        namespaces.extend(self.joined(container)?);
+        let dir = self.record_dir(&request.container.id);
+        let (container, network, namespaces) = self.namespaces(request)?;
+        let container = &container;
         let devices = compile::allowed_devices(container)?;
         make_record_dir(&dir)?;
         let path = self.cgroup_path(container);
@@ -173,6 +173,39 @@ impl Runtime {
             .map_err(|source| failed("attach to", &dir, source))?;
         let connection = self.hand_over(&dir, &wire::encode(&plan), listener, &namespaces)?;
         Ok((connection, asked))
+    }
+
+    /// The container with what is decided of its users, and the namespaces in the plan's order.
+    fn namespaces(
+        &self,
+        request: &StartRequest,
+    ) -> Result<(Container, Network, Vec<OwnedFd>), RuntimeError> {
+        let mut container = request.container.clone();
+        let (mut network, mut namespaces) = network(&request.network)?;
+        let mut users = None;
+        if let Some(maps) = &container.users {
+            let its_network = (network, namespaces.first());
+            match self.users(&container, maps, its_network, &request.mounts)? {
+                Ok(made) => users = Some(made),
+                Err(Excuse(why)) => {
+                    let name = &container.name;
+                    tracing::info!("{name} runs without a user namespace: {why}");
+                    container.users = None;
+                }
+            }
+        }
+        if let Some(new) = users.as_mut().and_then(|users| users.network.take()) {
+            network = Network::Bare;
+            namespaces.push(new);
+        }
+        namespaces.extend(self.joined(&container)?);
+        if let Some(Users { namespace, .. }) = users {
+            let seen_through = namespace.try_clone().map_err(|error| {
+                RuntimeError::Unfit(format!("cannot use the user namespace: {error}"))
+            })?;
+            namespaces.extend([namespace, seen_through]);
+        }
+        Ok((container, network, namespaces))
     }
 
     fn hand_over(

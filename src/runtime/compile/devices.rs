@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::cgroup::{DeviceKind, DeviceRule, DeviceRules};
 use super::super::plan::DevicePlan;
-use super::{Unfit, path};
+use super::{Ids, Unfit, path};
 use crate::model::{Container, Device};
 
 /// The most device nodes of a container, and how deep directories of them are walked.
@@ -40,7 +40,7 @@ pub(super) fn nodes(container: &Container) -> Result<Vec<DevicePlan>, Unfit> {
     for device in &container.devices {
         collect_asked(device, &mut found)?;
     }
-    found.iter().map(node).collect()
+    found.iter().map(|found| node(found, Ids::of(container))).collect()
 }
 
 /// What may be done with which devices.
@@ -122,11 +122,14 @@ fn collect(
     Ok(())
 }
 
-fn node(found: &Found) -> Result<DevicePlan, Unfit> {
+fn node(found: &Found, ids: Ids<'_>) -> Result<DevicePlan, Unfit> {
     let (major, minor) = numbers(&found.data);
     let path: CString = path(&found.target)?;
     let data = &found.data;
-    Ok(DevicePlan { path, mode: data.mode(), major, minor, uid: data.uid(), gid: data.gid() })
+    // An owner that the container does not have is nobody there, as the host's number is.
+    let uid = ids.user(data.uid()).unwrap_or(data.uid());
+    let gid = ids.group(data.gid()).unwrap_or(data.gid());
+    Ok(DevicePlan { path, mode: data.mode(), major, minor, uid, gid })
 }
 
 fn numbers(data: &Metadata) -> (u32, u32) {

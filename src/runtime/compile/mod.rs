@@ -8,6 +8,7 @@ mod mounts;
 mod process;
 mod security;
 mod sysctls;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::model::{AttemptId, Container, HostMount, Namespace, Rootfs, labels};
 
 pub(super) use devices::rules as device_rules;
 pub(super) use process::{ExecWish, exec_process};
+use users::Ids;
 
 /// Something that is asked for and cannot be done, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,8 +56,10 @@ pub(super) enum Network {
     Host,
     /// To nothing.
     New,
-    /// As the namespace that comes along.
+    /// As the namespace that comes along, which is furnished.
     Given,
+    /// As the namespace that comes along, which has only `lo`, and that is down.
+    Bare,
 }
 
 /// Whether the container may use which devices, and the plan. The namespaces of `plan.joins` must
@@ -71,12 +75,18 @@ pub(super) fn start(wish: Wish<'_>) -> Result<StartPlan, Unfit> {
         state_dir: wish.state_dir.to_owned(),
         log: log(container, wish.log_dir),
         new_cgroup_namespace: container.namespaces.cgroup == Namespace::Private,
-        loopback: wish.network == Network::New,
+        loopback: matches!(wish.network, Network::New | Network::Bare),
+        id_maps: u32::from(container.users.is_some()),
+        users: container.users.clone(),
         hostname: hostname.transpose()?.filter(|name| !name.is_empty()),
         domainname: domainname.transpose()?,
         root: root(container, wish.rootfs, wish.state_dir)?,
         system: system(container, &wish.cgroup, &security)?,
-        mounts: wish.mounts.iter().map(mounts::mount).collect::<Result<_, _>>()?,
+        mounts: wish
+            .mounts
+            .iter()
+            .map(|mount| mounts::mount(mount, Ids::of(container)))
+            .collect::<Result<_, _>>()?,
         sysctls: sysctls::settings(container, wish.network)?,
         tty: container.tty,
         stdin: container.stdin,
@@ -101,7 +111,7 @@ impl Namespaces {
         match network {
             Network::Host => {}
             Network::New => all.new |= u64::from(flag(libc::CLONE_NEWNET)),
-            Network::Given => all.joins.push(flag(libc::CLONE_NEWNET)),
+            Network::Given | Network::Bare => all.joins.push(flag(libc::CLONE_NEWNET)),
         }
         for (namespace, kind) in kinds(container) {
             match namespace {
@@ -115,6 +125,9 @@ impl Namespaces {
                 // Its /dev/shm lies there.
                 all.joins.push(super::plan::SHM);
             }
+        }
+        if container.users.is_some() {
+            all.joins.push(flag(libc::CLONE_NEWUSER));
         }
         all
     }
@@ -158,6 +171,7 @@ fn root(container: &Container, rootfs: &Rootfs, state_dir: &Path) -> Result<Root
     Ok(RootPlan {
         files: RootFiles::Layers {
             lower: rootfs.lower.iter().map(|layer| path(layer)).collect::<Result<_, _>>()?,
+            id_map: Ids::of(container).number(),
             upper: path(&rootfs.upper)?,
             work: path(&rootfs.work)?,
         },
@@ -190,6 +204,9 @@ const MASKED: [&str; 15] = [
 const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// The group of terminals in every distribution.
+const TTY_GROUP: u32 = 5;
+
 fn system(
     container: &Container,
     cgroup: &[Part],
@@ -205,6 +222,7 @@ fn system(
         privileged: container.privileged,
         masked: list(&MASKED)?,
         read_only: list(&READ_ONLY)?,
+        tty_group: Ids::of(container).group(TTY_GROUP)?,
         shm_size: container.shm_size,
         shm_from: match &container.namespaces.ipc {
             Namespace::Host => Some(c"/dev/shm".to_owned()),

@@ -4,12 +4,12 @@ use std::ffi::CString;
 
 use super::super::plan::{Attributes, MountPlan, MountSource};
 use super::super::wire::Blob;
-use super::{Unfit, path, text};
+use super::{Ids, Unfit, path, text};
 use crate::model::{HostMount, HostMountSource};
 use crate::sys::mounts::{NO_DEV, NO_EXEC, NO_SUID, READ_ONLY};
 
 /// The plan of one mount.
-pub(super) fn mount(mount: &HostMount) -> Result<MountPlan, Unfit> {
+pub(super) fn mount(mount: &HostMount, ids: Ids<'_>) -> Result<MountPlan, Unfit> {
     if !mount.target.starts_with('/') {
         return Err(Unfit(format!("the mount target {:?} is not absolute", mount.target)));
     }
@@ -26,13 +26,15 @@ pub(super) fn mount(mount: &HostMount) -> Result<MountPlan, Unfit> {
                 subpath: subpath.as_deref().map(text).transpose()?,
                 propagation: self::propagation(propagation.as_deref())?,
                 recursive,
+                id_map: ids.number(),
             }
         }
         HostMountSource::Tmpfs { size, mode, options } => {
-            tmpfs(*size, *mode, options, &mut change)?
+            tmpfs(*size, *mode, options, &mut change, ids)?
         }
         HostMountSource::File { content, uid, gid, mode } => {
-            MountSource::File { content: Blob(content.clone()), uid: *uid, gid: *gid, mode: *mode }
+            let (uid, gid) = (ids.user(*uid)?, ids.group(*gid)?);
+            MountSource::File { content: Blob(content.clone()), uid, gid, mode: *mode }
         }
         HostMountSource::Layers { lower, subpath } => {
             if lower.is_empty() {
@@ -41,6 +43,7 @@ pub(super) fn mount(mount: &HostMount) -> Result<MountPlan, Unfit> {
             MountSource::Layers {
                 lower: lower.iter().map(|layer| path(layer)).collect::<Result<_, _>>()?,
                 subpath: subpath.as_deref().map(text).transpose()?,
+                id_map: ids.number(),
             }
         }
     };
@@ -65,6 +68,7 @@ fn tmpfs(
     mode: Option<u32>,
     options: &[String],
     change: &mut Attributes,
+    ids: Ids<'_>,
 ) -> Result<MountSource, Unfit> {
     change.set |= NO_SUID | NO_DEV | NO_EXEC;
     let mut parameters: Vec<(CString, CString)> = Vec::new();
@@ -92,10 +96,16 @@ fn tmpfs(
             ("noexec", "") => change.set |= NO_EXEC,
             ("noatime", "") => change.set |= 0x10,
             ("nodiratime", "") => change.set |= 0x80,
-            (
-                key @ ("size" | "mode" | "uid" | "gid" | "nr_inodes" | "nr_blocks" | "huge"),
-                value,
-            ) if !value.is_empty() => {
+            (key @ ("uid" | "gid"), value) if !value.is_empty() => {
+                let number = value.parse().map_err(|_| {
+                    Unfit(format!("tmpfs has no option {option:?}: that is no number"))
+                })?;
+                let number = if key == "uid" { ids.user(number)? } else { ids.group(number)? };
+                set(key, &number.to_string())?;
+            }
+            (key @ ("size" | "mode" | "nr_inodes" | "nr_blocks" | "huge"), value)
+                if !value.is_empty() =>
+            {
                 set(key, value)?;
             }
             _ => return Err(Unfit(format!("tmpfs has no option {option:?}"))),

@@ -35,6 +35,7 @@ fn container() -> Container {
         namespaces: crate::model::Namespaces::default(),
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
+        users: None,
         privileged: false,
         security_opt: Vec::new(),
         devices: Vec::new(),

@@ -26,6 +26,8 @@ fn set_up(
     first: &OwnedFd,
     helper: &OwnedFd,
 ) -> Result<Infallible, Failure> {
+    // It was born among the container's processes: none of them may look into it (CVE-2016-9962).
+    init::keep_out()?;
     clone::close_on_exec_from(3).doing(|| "close what is open")?;
     tie()?;
     let (length, _) = seqpacket::receive(helper, &mut [0; 1]).doing(|| "wait for the helper")?;
@@ -46,6 +48,10 @@ fn set_up(
     init::limit(&plan.process)?;
     init::tune(&plan.process, None)?;
     let env = init::environment(&plan.process, &user);
+    init::give_streams(&stdio, &user, plan.users.as_ref())?;
+    if plan.users.is_some() {
+        enter_users(first)?;
+    }
     init::become_user(&plan.process, &user, &stdio)?;
     tie()?;
     init::find_program(&plan.process, env)?.run(&plan.process, 3)
@@ -66,6 +72,12 @@ fn enter(first: &OwnedFd) -> Result<(), Failure> {
         | ThreadNameSpaceType::CONTROL_GROUP;
     rustix::thread::move_into_thread_name_spaces(first.as_fd(), kinds)
         .doing(|| "enter the container's namespaces")
+}
+
+/// The container's user namespace: there is no way back.
+fn enter_users(first: &OwnedFd) -> Result<(), Failure> {
+    rustix::thread::move_into_thread_name_spaces(first.as_fd(), ThreadNameSpaceType::USER)
+        .doing(|| "enter the container's user namespace")
 }
 
 /// A terminal in the container's own devpts.

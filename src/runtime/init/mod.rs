@@ -12,6 +12,7 @@ mod pid1;
 mod program;
 mod rootfs;
 mod system;
+mod users;
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -29,8 +30,8 @@ pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, Report};
 pub(super) use mounts::prepare as prepare_mounts;
 pub(super) use mounts::prepare_root;
 pub(super) use program::{
-    LIMITS, become_user, environment, find as find_program, find_user, limit, own_root,
-    set_oom_score, tune,
+    LIMITS, become_user, environment, find as find_program, find_user, give_streams, keep_out,
+    limit, own_root, set_oom_score, tune,
 };
 pub(super) use system::{find_pts, take_shm};
 
@@ -40,6 +41,10 @@ pub(super) struct Handed {
     pub plan: StartPlan,
     /// Namespaces to enter, and their kinds.
     pub joins: Vec<(OwnedFd, u32)>,
+    /// The user namespace to enter at last.
+    pub users: Option<OwnedFd>,
+    /// The user namespaces that layers are seen through.
+    pub id_maps: Vec<OwnedFd>,
     /// The root, if it is a directory of the host.
     pub root: Option<OwnedFd>,
     /// The mounts that come from the host.
@@ -117,6 +122,8 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     // First of all, so that nothing of the parent's is open in the program (CVE-2024-21626).
     let first = 3_u32.saturating_add(handed.own().map_or(0, |own| own.keep));
     clone::close_on_exec_from(first).doing(|| "close what is open")?;
+    // Other containers may share its processes.
+    program::keep_out()?;
     if handed.own().is_none() {
         tie()?;
     }
@@ -126,6 +133,9 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     program::set_oom_score(&plan.process)?;
     enter_namespaces(handed)?;
     name_host(plan)?;
+    if let Some(maps) = &plan.users {
+        users::make_as_root_of(maps)?;
+    }
 
     let Mounted { root, system, terminal, late } = mount_everything(handed)?;
     let made;
@@ -159,6 +169,10 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     program::tune(&plan.process, system.proc.as_ref())?;
     drop(system);
     let env: Vec<CString> = environment(&plan.process, &user);
+    give_streams(stdio, &user, plan.users.as_ref())?;
+    if let Some(namespace) = &handed.users {
+        users::enter(namespace)?;
+    }
     become_user(&plan.process, &user, stdio)?;
     if handed.own().is_none() {
         // A change of user has taken this back: the container ends with its shim.
@@ -263,13 +277,13 @@ fn mount_everything(handed: &Handed) -> Result<Mounted, Failure> {
         let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         rustix::mount::mount_change(c"/", slave).doing(|| "leave the host's mounts")?;
     }
-    let root = rootfs::mount(&plan.root, handed.root.as_ref())?;
+    let root = rootfs::mount(&plan.root, handed.root.as_ref(), &handed.id_maps)?;
     let (system, late) = if plan.system.mounted {
         let system = system::mount(&root, &plan.system, handed.shm.as_ref())?;
-        let late = mounts::mount(&root, plan, &handed.mounts)?;
+        let late = mounts::mount(&root, plan, &handed.mounts, &handed.id_maps)?;
         (system, late)
     } else {
-        let late = mounts::mount(&root, plan, &handed.mounts)?;
+        let late = mounts::mount(&root, plan, &handed.mounts, &handed.id_maps)?;
         (system::find(&root, plan)?, late)
     };
     let terminal = match (&handed.stdio, &system.pts) {

@@ -3,7 +3,7 @@
 //! What comes from the host is opened by the shim, in the host's mount namespace, so that a shared
 //! mount stays shared with it; the rest is made by the container's first process.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
@@ -12,8 +12,8 @@ use rustix::mount::{MountAttrFlags, OpenTreeFlags, UnmountFlags};
 
 use super::super::plan::{Attributes, MountPlan, MountSource, RootFiles, RootPlan, StartPlan};
 use super::failure::{Doing as _, Failure};
-use super::rootfs::{attach, overlay};
-use super::{inside, system};
+use super::rootfs::{Layers, attach, overlay};
+use super::{inside, system, users};
 use crate::sys::mounts::{self, MountChange, NO_DEV, NO_SUID, READ_ONLY};
 
 /// `PROC_SUPER_MAGIC`.
@@ -32,11 +32,15 @@ const PROC_FILES: [&[u8]; 9] = [
 ];
 
 /// Opens what comes from the host, detached; `None` for what the first process makes itself.
-pub(in crate::runtime) fn prepare(plans: &[MountPlan]) -> Result<Vec<Option<OwnedFd>>, Failure> {
+pub(in crate::runtime) fn prepare(
+    plans: &[MountPlan],
+    id_maps: &[OwnedFd],
+) -> Result<Vec<Option<OwnedFd>>, Failure> {
     plans
         .iter()
         .map(|plan| match &plan.source {
-            MountSource::Bind { path, subpath, propagation, recursive } => {
+            MountSource::Bind { path, subpath, propagation, recursive, id_map } => {
+                let users = users::map(id_maps, *id_map)?;
                 let what = || match subpath {
                     Some(part) => {
                         format!("use {} in {}", part.to_string_lossy(), path.to_string_lossy())
@@ -48,7 +52,8 @@ pub(in crate::runtime) fn prepare(plans: &[MountPlan]) -> Result<Vec<Option<Owne
                     clear: plan.change_all.clear,
                     propagation: *propagation,
                 };
-                let tree = bind(path, subpath.as_deref(), *recursive, all).doing(what)?;
+                let source = Source { path, subpath: subpath.as_deref(), users };
+                let tree = bind(&source, *recursive, all).doing(what)?;
                 change(&tree, plan.change).doing(what)?;
                 Ok(Some(tree))
             }
@@ -64,27 +69,35 @@ pub(in crate::runtime) fn prepare_root(plan: &RootPlan) -> Result<Option<OwnedFd
     let wants = plan.propagation & !libc::MS_REC;
     let propagation = if wants == libc::MS_SHARED { libc::MS_SHARED } else { libc::MS_SLAVE };
     let all = MountChange { propagation, ..MountChange::default() };
-    bind(path, None, true, all)
+    bind(&Source { path, subpath: None, users: None }, true, all)
         .doing(|| format!("use the root file system {}", path.to_string_lossy()))
         .map(Some)
 }
 
-fn bind(
-    path: &CStr,
-    subpath: Option<&CStr>,
-    recursive: bool,
-    change: MountChange,
-) -> std::io::Result<OwnedFd> {
-    let source = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    let source = match subpath {
-        Some(subpath) => inside::find(&source, subpath)?,
-        None => source,
+/// What of the host is shown.
+struct Source<'a> {
+    path: &'a CStr,
+    /// Only this of it.
+    subpath: Option<&'a CStr>,
+    /// The user namespace that it is seen through.
+    users: Option<&'a OwnedFd>,
+}
+
+fn bind(source: &Source<'_>, recursive: bool, change: MountChange) -> std::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let whole = rustix::fs::open(source.path, flags, Mode::empty())?;
+    let shown = match source.subpath {
+        Some(subpath) => inside::find(&whole, subpath)?,
+        None => whole,
     };
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-    let tree = rustix::mount::open_tree(&source, c"", flags)?;
+    let tree = rustix::mount::open_tree(&shown, c"", flags)?;
+    if let Some(users) = source.users {
+        mounts::map_ids(tree.as_fd(), recursive, users.as_fd())?;
+    }
     mounts::mount_setattr(tree.as_fd(), c"", recursive, change)?;
     Ok(tree)
 }
@@ -103,6 +116,7 @@ pub(super) fn mount(
     root: &OwnedFd,
     plan: &StartPlan,
     prepared: &[Option<OwnedFd>],
+    id_maps: &[OwnedFd],
 ) -> Result<Vec<OwnedFd>, Failure> {
     let stage = plan.root.stage.as_c_str();
     let mut files = Files { mount: None, count: 0 };
@@ -117,7 +131,7 @@ pub(super) fn mount(
             }
             (Some(tree), _) => place(root, mount, tree, plan.system.privileged)?,
             (None, _) => {
-                made = make(mount, stage, &mut files)?;
+                made = make(mount, stage, id_maps, &mut files)?;
                 place(root, mount, &made, plan.system.privileged)?;
                 if mount.read_only() && is_memory(mount) {
                     late.push(made);
@@ -139,7 +153,12 @@ fn is_memory(mount: &MountPlan) -> bool {
     matches!(&mount.source, MountSource::New { kind, .. } if kind.as_c_str() == c"tmpfs")
 }
 
-fn make(mount: &MountPlan, stage: &CStr, files: &mut Files) -> Result<OwnedFd, Failure> {
+fn make(
+    mount: &MountPlan,
+    stage: &CStr,
+    id_maps: &[OwnedFd],
+    files: &mut Files,
+) -> Result<OwnedFd, Failure> {
     match &mount.source {
         MountSource::New { kind, parameters, .. } => {
             let parameters = parameters
@@ -157,7 +176,10 @@ fn make(mount: &MountPlan, stage: &CStr, files: &mut Files) -> Result<OwnedFd, F
         MountSource::File { content, uid, gid, mode } => files
             .make(stage, &content.0, (*uid, *gid, *mode), mount.read_only())
             .doing(|| "make a file in memory"),
-        MountSource::Layers { lower, subpath } => layers(lower, subpath.as_deref(), stage),
+        MountSource::Layers { lower, subpath, id_map } => {
+            let users = users::map(id_maps, *id_map)?;
+            show_layers(&Layers { lower, writable: None, users }, subpath.as_deref(), stage)
+        }
         // Those are made elsewhere: this one was not, which is a fault of ours.
         MountSource::Bind { .. } | MountSource::Cgroups => {
             Err(Failure::new(format!("the source of {:?} was not opened", mount.target)))
@@ -166,12 +188,17 @@ fn make(mount: &MountPlan, stage: &CStr, files: &mut Files) -> Result<OwnedFd, F
 }
 
 /// Another image's files: one layer by itself, or an overlay of them all.
-fn layers(lower: &[CString], subpath: Option<&CStr>, stage: &CStr) -> Result<OwnedFd, Failure> {
+fn show_layers(
+    layers: &Layers<'_>,
+    subpath: Option<&CStr>,
+    stage: &CStr,
+) -> Result<OwnedFd, Failure> {
     let change = MountChange { set: READ_ONLY | NO_SUID | NO_DEV, ..MountChange::default() };
-    if let [layer] = lower {
-        return bind(layer, subpath, false, change).doing(|| format!("use the layer {layer:?}"));
+    if let [layer] = layers.lower {
+        let source = Source { path: layer, subpath, users: layers.users };
+        return bind(&source, false, change).doing(|| format!("use the layer {layer:?}"));
     }
-    let whole = overlay(lower, None, stage)?;
+    let whole = overlay(layers, stage)?;
     let doing = || "use the files of an image";
     let part = inside::find(&whole, subpath.unwrap_or(c".")).doing(doing)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE

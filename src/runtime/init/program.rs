@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::super::plan::{Capabilities, ProcessPlan, Scheduler, Tuning};
@@ -15,6 +15,7 @@ use super::super::users::{self, User};
 use super::console::Stdio;
 use super::failure::{CANNOT_RUN, Doing as _, Failure, NOT_FOUND, plain};
 use super::inside;
+use crate::model::IdMaps;
 use crate::sys::exec::{Strings, execve};
 use crate::sys::{clone, seccomp, signals, tuning};
 
@@ -48,6 +49,12 @@ pub(in crate::runtime) fn find_user(
     let group = read(c"etc/group").doing(|| "read the container's /etc/group")?;
     users::lookup(&passwd, &group, &process.user, &process.groups)
         .map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Nobody may trace the calling process, or open what it has open, until it is the program.
+pub(in crate::runtime) fn keep_out() -> Result<(), Failure> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .doing(|| "keep others out of the start")
 }
 
 /// Sets the limits of the calling process. Before the user changes: only root may raise them.
@@ -123,7 +130,6 @@ pub(in crate::runtime) fn become_user(
     user: &User,
     stdio: &Stdio,
 ) -> Result<(), Failure> {
-    give_streams(user, stdio);
     stdio.install()?;
     change_dir(process)?;
     if process.no_new_privileges {
@@ -137,16 +143,40 @@ pub(in crate::runtime) fn become_user(
 
 /// The program may open its streams again by name, /dev/stdout: they must be its own. What it has no
 /// right to give away (a terminal of somebody else) stays as it is, and so does the host's /dev/null,
-/// which is everybody's.
-fn give_streams(user: &User, stdio: &Stdio) {
+/// which is everybody's. `maps` are those of the user namespace that the calling process will enter.
+pub(in crate::runtime) fn give_streams(
+    stdio: &Stdio,
+    user: &User,
+    maps: Option<&IdMaps>,
+) -> Result<(), Failure> {
+    let uid = match maps {
+        None => user.uid,
+        Some(maps) => outside(user, maps)?,
+    };
     let null = rustix::fs::makedev(1, 3);
     for stream in &stdio.streams {
-        let keeps = rustix::fs::fstat(stream)
-            .is_ok_and(|stat| stat.st_rdev == null || stat.st_uid == user.uid);
+        let keeps =
+            rustix::fs::fstat(stream).is_ok_and(|stat| stat.st_rdev == null || stat.st_uid == uid);
         if !keeps {
-            let _ignored = rustix::fs::fchown(stream, Some(Uid::from_raw(user.uid)), None);
+            let _ignored = rustix::fs::fchown(stream, Some(Uid::from_raw(uid)), None);
         }
     }
+    Ok(())
+}
+
+/// What the user is outside; it and its groups must be there.
+fn outside(user: &User, maps: &IdMaps) -> Result<u32, Failure> {
+    let nobody = |what: &str, number: u32| {
+        Failure::new(format!(
+            "there is no {what} {number} in the container's user namespace: `userns_mode: host` \
+             gives it the host's"
+        ))
+    };
+    let mut groups = user.groups.iter().chain([&user.gid]);
+    if let Some(gid) = groups.find(|gid| maps.group(**gid).is_none()) {
+        return Err(nobody("group", *gid));
+    }
+    maps.user(user.uid).ok_or_else(|| nobody("user", user.uid))
 }
 
 /// Puts the filter of system calls in force and gives up what only that needed. As late as can be:

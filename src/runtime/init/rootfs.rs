@@ -1,20 +1,31 @@
 //! The root file system: overlayfs over the image's layers.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags,
 };
 
 use super::super::plan::{RootEntry, RootFiles, RootPlan};
 use super::failure::{Doing as _, Failure};
-use super::inside;
+use super::{inside, system, users};
 use crate::sys::mounts::{self, MountChange};
 
-/// Where no layer changes.
+/// What an overlay is made of.
+pub(super) struct Layers<'a> {
+    /// Read-only, the top one first.
+    pub lower: &'a [CString],
+    /// Where changes go.
+    pub writable: Option<Writable<'a>>,
+    /// The user namespace that they are seen through.
+    pub users: Option<&'a OwnedFd>,
+}
+
+/// Where changes go, and what overlayfs needs beside it.
 pub(super) struct Writable<'a> {
     upper: &'a CStr,
     work: &'a CStr,
@@ -22,11 +33,17 @@ pub(super) struct Writable<'a> {
 
 /// Mounts the root at its stage, in the caller's own mount namespace. `prepared` is the root if it is
 /// a directory of the host.
-pub(super) fn mount(plan: &RootPlan, prepared: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
+pub(super) fn mount(
+    plan: &RootPlan,
+    prepared: Option<&OwnedFd>,
+    id_maps: &[OwnedFd],
+) -> Result<OwnedFd, Failure> {
     let doing = || format!("attach the root to {:?}", plan.stage);
     match (&plan.files, prepared) {
-        (RootFiles::Layers { lower, upper, work }, _) => {
-            overlay(lower, Some(&Writable { upper, work }), &plan.stage)
+        (RootFiles::Layers { lower, id_map, upper, work }, _) => {
+            let users = users::map(id_maps, *id_map)?;
+            let writable = Some(Writable { upper, work });
+            overlay(&Layers { lower, writable, users }, &plan.stage)
         }
         (RootFiles::Directory(_), Some(tree)) => {
             attach(tree, CWD, &plan.stage).doing(doing)?;
@@ -38,39 +55,100 @@ pub(super) fn mount(plan: &RootPlan, prepared: Option<&OwnedFd>) -> Result<Owned
     }
 }
 
-/// An overlay of `lower`, the top one first, mounted on the directory `stage` of the host.
-pub(super) fn overlay(
-    lower: &[CString],
-    writable: Option<&Writable<'_>>,
-    stage: &CStr,
-) -> Result<OwnedFd, Failure> {
-    match by_descriptors(lower, writable) {
+/// An overlay, mounted on the directory `stage` of the host.
+pub(super) fn overlay(layers: &Layers<'_>, stage: &CStr) -> Result<OwnedFd, Failure> {
+    match layers.open().and_then(|opened| by_descriptors(&opened)) {
         Ok(overlay) => {
             attach(&overlay, CWD, stage).doing(|| format!("attach the root to {stage:?}"))?;
             Ok(overlay)
         }
-        // Before Linux 6.13 layers cannot be given as descriptors.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            by_option_string(lower, writable, stage)
-        }
-        Err(error) => Err(error).doing(|| match first_missing(lower, writable) {
+        // Before Linux 6.13 layers cannot be given as descriptors, before 6.15 not as mounts that are
+        // attached nowhere.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => by_option_string(layers, stage),
+        Err(error) => Err(error).doing(|| match layers.first_missing() {
             Some(path) => format!("use the layer {path:?}"),
             None => "mount the root file system".to_owned(),
         }),
     }
 }
 
-fn by_descriptors(
-    lower: &[CString],
-    writable: Option<&Writable<'_>>,
-) -> rustix::io::Result<OwnedFd> {
-    let context = rustix::mount::fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for layer in lower {
-        rustix::mount::fsconfig_set_fd(&context, c"lowerdir+", layer_handle(layer)?)?;
+/// Handles on the layers of an overlay.
+struct Opened {
+    lower: Vec<OwnedFd>,
+    writable: Option<OpenedWritable>,
+}
+
+struct OpenedWritable {
+    /// The mount that both are in, if it is one of their own.
+    mount: Option<OwnedFd>,
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+impl Layers<'_> {
+    fn open(&self) -> rustix::io::Result<Opened> {
+        let lower = self.lower.iter().map(|layer| self.open_layer(layer));
+        Ok(Opened {
+            lower: lower.collect::<rustix::io::Result<_>>()?,
+            writable: self.writable.as_ref().map(|w| self.open_writable(w)).transpose()?,
+        })
     }
-    if let Some(Writable { upper, work }) = writable {
-        rustix::mount::fsconfig_set_fd(&context, c"upperdir", layer_handle(upper)?)?;
-        rustix::mount::fsconfig_set_fd(&context, c"workdir", layer_handle(work)?)?;
+
+    /// The layer as it is, or a mount of it that is seen through the user namespace.
+    fn open_layer(&self, path: &CStr) -> rustix::io::Result<OwnedFd> {
+        let Some(users) = self.users else { return directory(CWD, path) };
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let mount = rustix::mount::open_tree(CWD, path, flags)?;
+        mounts::map_ids(mount.as_fd(), false, users.as_fd())
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        Ok(mount)
+    }
+
+    /// Both in one mount: overlayfs takes nothing else.
+    fn open_writable(&self, writable: &Writable<'_>) -> rustix::io::Result<OpenedWritable> {
+        let Writable { upper, work } = writable;
+        if self.users.is_none() {
+            let (upper, work) = (directory(CWD, upper)?, directory(CWD, work)?);
+            return Ok(OpenedWritable { mount: None, upper, work });
+        }
+        let (parent, upper) = split(upper)?;
+        let (other, work) = split(work)?;
+        if parent != other {
+            return Err(Errno::XDEV);
+        }
+        let mount = self.open_layer(&parent)?;
+        let (upper, work) = (directory(&mount, &upper)?, directory(&mount, &work)?);
+        Ok(OpenedWritable { mount: Some(mount), upper, work })
+    }
+
+    fn first_missing(&self) -> Option<&CStr> {
+        let writable = self.writable.iter().flat_map(|w| [w.upper, w.work]);
+        let all = self.lower.iter().map(CString::as_c_str).chain(writable);
+        all.into_iter().find(|path| directory(CWD, path).is_err())
+    }
+}
+
+/// A path as the directory it is in, and its name there.
+fn split(path: &CStr) -> rustix::io::Result<(CString, CString)> {
+    let bytes = path.to_bytes();
+    let cut = bytes.iter().rposition(|byte| *byte == b'/').ok_or(Errno::INVAL)?;
+    let whole = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::INVAL);
+    Ok((whole(&bytes[..cut.max(1)])?, whole(&bytes[cut + 1..])?))
+}
+
+fn directory(parent: impl AsFd, path: &CStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, path, flags, Mode::empty())
+}
+
+fn by_descriptors(layers: &Opened) -> rustix::io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for layer in &layers.lower {
+        rustix::mount::fsconfig_set_fd(&context, c"lowerdir+", layer)?;
+    }
+    if let Some(OpenedWritable { upper, work, .. }) = &layers.writable {
+        rustix::mount::fsconfig_set_fd(&context, c"upperdir", upper)?;
+        rustix::mount::fsconfig_set_fd(&context, c"workdir", work)?;
     }
     for (key, value) in PORTABLE {
         rustix::mount::fsconfig_set_string(&context, key, value)?;
@@ -85,27 +163,24 @@ const PORTABLE: [(&CStr, &CStr); 3] =
 
 /// The options in one page, with each layer as `/proc/self/fd/N`: 200 layers fit however long their
 /// paths are.
-fn by_option_string(
-    lower: &[CString],
-    writable: Option<&Writable<'_>>,
-    stage: &CStr,
-) -> Result<OwnedFd, Failure> {
-    let doing = || "mount the root file system";
-    let mut handles = Vec::with_capacity(lower.len() + 2);
-    let mut by_number = |path: &CStr| -> Result<String, Failure> {
-        let handle = layer_handle(path).doing(|| format!("use the layer {path:?}"))?;
-        let shown = format!("/proc/self/fd/{}", handle.as_raw_fd());
-        handles.push(handle);
-        Ok(shown)
+fn by_option_string(layers: &Layers<'_>, stage: &CStr) -> Result<OwnedFd, Failure> {
+    let doing = || match layers.first_missing() {
+        Some(path) => format!("use the layer {path:?}"),
+        None => "mount the root file system".to_owned(),
     };
-    let lower = lower.iter().map(|layer| by_number(layer)).collect::<Result<Vec<_>, _>>()?;
+    let opened = layers.open().doing(doing)?;
+    if layers.users.is_some() {
+        attach_layers(&opened, stage).doing(|| "attach the layers")?;
+    }
+    let by_number = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let lower = opened.lower.iter().map(by_number).collect::<Vec<_>>();
     let mut options = vec![
         "index=off,metacopy=off,redirect_dir=off".to_owned(),
         format!("lowerdir={}", lower.join(":")),
     ];
-    if let Some(Writable { upper, work }) = writable {
-        options.push(format!("upperdir={}", by_number(upper)?));
-        options.push(format!("workdir={}", by_number(work)?));
+    if let Some(OpenedWritable { upper, work, .. }) = &opened.writable {
+        options.push(format!("upperdir={}", by_number(upper)));
+        options.push(format!("workdir={}", by_number(work)));
     }
     let options = options.join(",");
     if options.len() > 4095 {
@@ -114,25 +189,40 @@ fn by_option_string(
     let options = CString::new(options).map_err(std::io::Error::from).doing(doing)?;
     rustix::mount::mount(c"overlay", stage, c"overlay", MountFlags::empty(), options.as_c_str())
         .doing(doing)?;
-    rustix::fs::open(stage, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .doing(doing)
+    if layers.users.is_some() {
+        return alone(stage).doing(doing);
+    }
+    directory(CWD, stage).doing(doing)
 }
 
-fn layer_handle(path: &CStr) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+/// Leaves the overlay alone at `stage`, without the places of its layers, which it does not need any
+/// more.
+fn alone(stage: &CStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let overlay = rustix::mount::open_tree(CWD, stage, flags)?;
+    rustix::mount::unmount(stage, UnmountFlags::DETACH)?;
+    rustix::mount::unmount(stage, UnmountFlags::DETACH)?;
+    attach(&overlay, CWD, stage)?;
+    Ok(overlay)
 }
 
-fn first_missing<'a>(lower: &'a [CString], writable: Option<&Writable<'a>>) -> Option<&'a CStr> {
-    let writable = writable.iter().flat_map(|w| [w.upper, w.work]).collect::<Vec<_>>();
-    lower.iter().map(CString::as_c_str).chain(writable).find(|path| layer_handle(path).is_err())
+/// Gives the mounts of the layers a place, under what will be mounted at `stage`: a kernel that takes
+/// paths only takes no mount that has none.
+fn attach_layers(opened: &Opened, stage: &CStr) -> rustix::io::Result<()> {
+    let parameters = [(c"mode", c"0700"), (c"size", c"64k")];
+    let places = system::new_mount(c"tmpfs", &parameters, MountAttrFlags::empty())?;
+    attach(&places, CWD, stage)?;
+    let writable = opened.writable.as_ref().and_then(|writable| writable.mount.as_ref());
+    for (number, mount) in opened.lower.iter().chain(writable).enumerate() {
+        let name = CString::new(number.to_string()).map_err(|_| Errno::INVAL)?;
+        rustix::fs::mkdirat(&places, &name, Mode::from_raw_mode(0o700))?;
+        attach(mount, &places, &name)?;
+    }
+    Ok(())
 }
 
 /// Attaches the detached mount `mount` at `path` under `dir` (empty: `dir` itself).
-pub(super) fn attach(
-    mount: &OwnedFd,
-    dir: impl std::os::fd::AsFd,
-    path: &CStr,
-) -> rustix::io::Result<()> {
+pub(super) fn attach(mount: &OwnedFd, dir: impl AsFd, path: &CStr) -> rustix::io::Result<()> {
     let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     if path.is_empty() {
         flags |= MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -184,7 +274,6 @@ fn cover_host() -> std::io::Result<()> {
 
 /// How the root hears of other mounts, in the end.
 pub(super) fn set_propagation(root: &OwnedFd, plan: &RootPlan) -> Result<(), Failure> {
-    use std::os::fd::AsFd as _;
     if plan.propagation == 0 {
         return Ok(());
     }
@@ -197,7 +286,6 @@ pub(super) fn set_propagation(root: &OwnedFd, plan: &RootPlan) -> Result<(), Fai
 
 /// Makes the root read-only; mounts below it keep what they are.
 pub(super) fn make_read_only(root: &OwnedFd) -> Result<(), Failure> {
-    use std::os::fd::AsFd as _;
     let change = MountChange { set: mounts::READ_ONLY, ..MountChange::default() };
     mounts::mount_setattr(root.as_fd(), c"", false, change)
         .doing(|| "make the root file system read-only")

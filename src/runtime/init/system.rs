@@ -1,6 +1,6 @@
 //! `/proc`, `/dev`, `/sys` and the cgroups, and what of them is hidden.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
@@ -136,7 +136,9 @@ fn devices(
     let place = inside::real_dir(root, c"dev").doing(|| "use the image's /dev")?;
     attach(&dev, &place, c"").doing(|| "mount /dev")?;
     usual_nodes(&dev)?;
-    let pts = [(c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")];
+    let group = CString::new(plan.tty_group.to_string()).map_err(std::io::Error::from);
+    let group = group.doing(|| "mount /dev/pts")?;
+    let pts = [(c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", group.as_c_str())];
     let pts = new_mount(
         c"devpts",
         &pts,

@@ -24,11 +24,11 @@ pub(crate) struct Bed {
     count: AtomicU64,
 }
 
-const APPLETS: [&str; 40] = [
-    "sh", "true", "false", "sleep", "cat", "echo", "id", "mount", "ls", "kill", "ps", "env", "pwd",
-    "hostname", "ip", "test", "touch", "mkdir", "stat", "head", "wc", "yes", "tty", "stty", "seq",
-    "dd", "grep", "ulimit", "sysctl", "mknod", "chmod", "rm", "od", "tr", "readlink", "nc", "sort",
-    "find", "ln", "cut",
+const APPLETS: [&str; 41] = [
+    "chown", "sh", "true", "false", "sleep", "cat", "echo", "id", "mount", "ls", "kill", "ps",
+    "env", "pwd", "hostname", "ip", "test", "touch", "mkdir", "stat", "head", "wc", "yes", "tty",
+    "stty", "seq", "dd", "grep", "ulimit", "sysctl", "mknod", "chmod", "rm", "od", "tr",
+    "readlink", "nc", "sort", "find", "ln", "cut",
 ];
 
 impl Bed {
@@ -81,6 +81,18 @@ impl Bed {
 
     pub(crate) async fn wait(&self, id: &ContainerId) -> Exit {
         tokio::time::timeout(Duration::from_secs(20), self.runtime.wait(id)).await.unwrap().unwrap()
+    }
+
+    /// What is in the log once it has `words` in it.
+    pub(crate) async fn until(&self, log: &Path, words: &str) -> String {
+        for _ in 0..2000 {
+            let said = output(log).await;
+            if said.contains(words) {
+                return said;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no {words:?} in {}", output(log).await)
     }
 
     /// What a script in the container `id` writes, and its exit status.
@@ -190,6 +202,7 @@ fn container(id: ContainerId, args: &[&str]) -> Container {
         namespaces: Namespaces::default(),
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
+        users: Some(orca::model::IdMaps::numbered(7)),
         privileged: false,
         security_opt: Vec::new(),
         devices: Vec::new(),

@@ -122,6 +122,7 @@ async fn privileged_is_privileged() {
          cat /proc/sys/kernel/panic",
     );
     request.container.privileged = true;
+    request.container.users = None;
     let (_, said) = bed.run(request).await;
     assert!(said.contains("mounted") && said.contains("Seccomp:\t0"), "{said}");
     bed.end().await;

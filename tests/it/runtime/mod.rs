@@ -7,3 +7,4 @@ mod faults;
 mod life;
 mod mounts;
 mod settings;
+mod users;
