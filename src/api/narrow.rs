@@ -35,7 +35,16 @@ pub(super) fn narrow(up: Up, agreed: Option<&Stack>) -> Answer<Apply> {
     Ok(Apply { project, recreate, start, hold, grace })
 }
 
-/// The services a caller means: those named, and all that they depend on.
+impl Up {
+    /// The services that are meant: those named, and all that they depend on.
+    ///
+    /// # Errors
+    /// If a named service is not in the project.
+    pub fn chosen(&self) -> Answer<BTreeSet<String>> {
+        chosen(self)
+    }
+}
+
 fn chosen(up: &Up) -> Answer<BTreeSet<String>> {
     let known = &up.project.services;
     if up.services.is_empty() {

@@ -51,6 +51,12 @@ impl Context {
         Ok(Target { stack: self.stack()?, names, index })
     }
 
+    /// The same, without progress if `quiet`.
+    pub(super) fn unless_quiet(&self, quiet: bool) -> Self {
+        let output = if quiet { self.output.quiet() } else { self.output };
+        Self { instance: self.instance.clone(), output, project: self.project.clone() }
+    }
+
     /// The same with the options of a project that stood after the verb.
     pub(super) fn about(&self, after: ProjectArgs) -> Self {
         let project = self.project.clone().then(after);

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod context;
+mod docker_config;
 mod error;
 mod failure;
 mod filter;
@@ -19,6 +20,7 @@ mod start;
 mod style;
 mod summary;
 mod terminal;
+mod transfer;
 mod wait;
 
 use std::process::ExitCode;
@@ -27,8 +29,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::args::{InstanceArgs, ProjectArgs};
 use self::commands::{
-    check, completion, config, containers, create, daemon, down, events, exec, image, images, logs,
-    ls, network, plan, port, ps, rm, services, stats, system, top, up, version, volume,
+    check, completion, config, containers, create, daemon, down, events, exec, image, images,
+    login, logs, ls, network, plan, port, ps, pull, push, rm, services, stats, system, top, up,
+    version, volume,
 };
 use self::context::Context;
 use self::error::{CommandError, Outcome};
@@ -138,6 +141,18 @@ enum Verb {
     Events(Of<events::EventsArgs>),
     /// List the images that a stack's containers run from
     Images(Of<images::ImagesArgs>),
+    /// Get the images of a stack from their registries
+    #[command(after_help = "Examples:\n  orca pull\n  orca pull --policy missing web")]
+    Pull(Of<pull::PullArgs>),
+    /// Send the images of a stack to their registries
+    Push(Of<push::PushArgs>),
+    /// Log in to a registry; the login is kept in docker's config.json
+    #[command(after_help = "Examples:\n  \
+        orca login registry.lan:5000\n  \
+        orca login -u me --password-stdin < password")]
+    Login(login::LoginArgs),
+    /// Log out of a registry
+    Logout(login::LogoutArgs),
     /// Print the project as orca reads it, with everything filled in
     #[command(visible_alias = "convert")]
     Config(Of<config::ConfigArgs>),
@@ -281,6 +296,10 @@ async fn run(context: Context, verb: Verb) -> Outcome<u8> {
         Verb::Port(of) => port::run(&context.about(of.project), of.args).await,
         Verb::Events(of) => events::run(&context.about(of.project), of.args).await,
         Verb::Images(of) => images::run(&context.about(of.project), of.args).await,
+        Verb::Pull(of) => pull::run(&context.about(of.project), of.args).await,
+        Verb::Push(of) => push::run(&context.about(of.project), of.args).await,
+        Verb::Login(args) => login::login(base, args).await,
+        Verb::Logout(args) => login::logout(base, &args),
         Verb::Config(of) => config::run(&context.about(of.project), &of.args),
         Verb::Check(of) => check::run(&context.about(of.project), &of.args),
         Verb::Image(verb) => image::run(base, verb).await,

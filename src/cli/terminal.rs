@@ -1,9 +1,10 @@
-//! The user's terminal: its size, and its raw mode while a program in a container has it.
+//! The user's terminal: its size, its raw mode while a program in a container has it, and how it hides
+//! passwords.
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use crate::api::control::WindowSize;
 
@@ -40,6 +41,33 @@ impl RawMode {
 }
 
 impl Drop for RawMode {
+    fn drop(&mut self) {
+        // The terminal is gone if this fails.
+        let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &self.before).is_err();
+    }
+}
+
+/// What is typed is not shown, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Hidden {
+    before: Termios,
+}
+
+impl Hidden {
+    /// Hides what is typed on standard input.
+    ///
+    /// # Errors
+    /// If it is not a terminal.
+    pub(super) fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Hidden {
     fn drop(&mut self) {
         // The terminal is gone if this fails.
         let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &self.before).is_err();

@@ -48,3 +48,13 @@ pub(super) fn stack(tasks: &[TaskStatus]) -> StackStatus {
         ..StackStatus::default()
     }
 }
+
+/// Plain lines without colours.
+pub(super) fn output() -> super::output::Output {
+    let plain = super::style::Style(false);
+    super::output::Output {
+        style: plain,
+        error_style: plain,
+        progress: super::args::ProgressKind::Plain,
+    }
+}

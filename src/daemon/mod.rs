@@ -27,6 +27,7 @@ pub use self::settings::Settings;
 use crate::engine::linux::{Hands, LinuxHost};
 use crate::engine::{self, Engine};
 use crate::image;
+use crate::image::registry::Configuration;
 use crate::model::{Command, Instance};
 use crate::netd;
 use crate::network::Networks;
@@ -86,15 +87,16 @@ pub enum DaemonError {
     Serve(#[source] io::Error),
 }
 
-/// Runs the daemon of `instance` until it is told to stop.
-pub fn main(instance: Instance, settings: Settings) -> ExitCode {
+/// Runs the daemon of `instance` until it is told to stop. What the administrator says is in the files
+/// of the directory `configuration`.
+pub fn main(instance: Instance, settings: Settings, configuration: &Path) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("orca")
         .enable_all()
         .build();
     let ran = match runtime {
-        Ok(runtime) => runtime.block_on(run(instance, settings)),
+        Ok(runtime) => runtime.block_on(run(instance, settings, Configuration::new(configuration))),
         Err(error) => Err(DaemonError::Serve(error)),
     };
     match ran {
@@ -106,7 +108,11 @@ pub fn main(instance: Instance, settings: Settings) -> ExitCode {
     }
 }
 
-async fn run(instance: Instance, settings: Settings) -> Result<(), DaemonError> {
+async fn run(
+    instance: Instance,
+    settings: Settings,
+    configuration: Configuration,
+) -> Result<(), DaemonError> {
     if !nix::unistd::geteuid().is_root() {
         return Err(DaemonError::NotRoot);
     }
@@ -132,7 +138,8 @@ async fn run(instance: Instance, settings: Settings) -> Result<(), DaemonError> 
     drop(view.changed().await);
 
     let (stop, stopping) = watch::channel(false);
-    let daemon = Daemon::new(instance.clone(), engine, Arc::clone(&host), stop, settings);
+    let daemon =
+        Daemon::new(instance.clone(), engine, Arc::clone(&host), configuration, stop, settings);
     let daemon = Arc::new(daemon);
     let listener = listen(&instance.socket())?;
     info!(root = %instance.root.display(), "ready");

@@ -129,7 +129,7 @@ fn stack(services: &[&str]) -> Stack {
     }
     let id = Digest::sha256(&"a".repeat(64)).unwrap();
     let config = ImageConfig { cmd: vec!["/bin/true".to_owned()], ..ImageConfig::default() };
-    let images = BTreeMap::from([("i".to_owned(), PinnedImage { id, config })]);
+    let images = BTreeMap::from([("i".to_owned(), PinnedImage { id, digest: None, config })]);
     let revisions =
         project.services.keys().map(|name| (name.clone(), revision(&project, name, &images)));
     Stack { revisions: revisions.collect(), project, images, ..Stack::default() }

@@ -85,36 +85,97 @@ impl Platform {
         }
     }
 
-    /// Whether this host runs it. Variants are not compared: they say which of several is best.
+    /// One without a variant.
+    pub(crate) fn of(os: &str, architecture: &str) -> Self {
+        let (architecture, os) = (architecture.to_owned(), os.to_owned());
+        Self { architecture, os, variant: String::new() }
+    }
+
+    /// Whether such a host runs it. Variants are not compared: they say which of several is best.
     pub(crate) fn runs_on(&self, host: &Self) -> bool {
         // Images made by hand often say nothing.
         let same = |mine: &str, its: &str| mine.is_empty() || mine == its;
         same(&self.architecture, &host.architecture) && same(&self.os, &host.os)
+    }
+
+    /// Whether this host runs it although it is not its own: an older form of the same machine, or one
+    /// that somebody has set up an emulator for (`binfmt_misc`).
+    pub(crate) fn is_emulated(&self) -> bool {
+        let name = match self.architecture.as_str() {
+            "amd64" => "x86_64",
+            "arm64" => "aarch64",
+            "386" if Self::host().architecture == "amd64" => return true,
+            "386" => "i386",
+            other => other,
+        };
+        let registered = format!("/proc/sys/fs/binfmt_misc/qemu-{name}");
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && std::path::Path::new(&registered).exists()
+    }
+
+    /// How well it fits what is wanted, 0 being best; `None` if it does not.
+    pub(crate) fn rank(&self, wanted: &Self) -> Option<u8> {
+        if !self.runs_on(wanted) {
+            return None;
+        }
+        let usual = |platform: &Self| match platform.architecture.as_str() {
+            "arm64" => "v8",
+            "amd64" => "v1",
+            _ => "",
+        };
+        let variant = |platform: &Self| match platform.variant.as_str() {
+            "" => usual(platform).to_owned(),
+            variant => variant.to_owned(),
+        };
+        Some(match variant(self) == variant(wanted) {
+            true => 0,
+            false if self.variant.is_empty() => 1,
+            false => 2,
+        })
     }
 }
 
 impl std::str::FromStr for Platform {
     type Err = ImageError;
 
-    /// Reads `os/architecture[/variant]`.
+    /// Reads `os/architecture[/variant]`, or the architecture alone, under the names docker knows.
     fn from_str(text: &str) -> Result<Self> {
-        let parts: Vec<&str> = text.split('/').collect();
-        let (os, architecture, variant) = match parts.as_slice() {
-            [os, architecture] => (*os, *architecture, ""),
-            [os, architecture, variant] => (*os, *architecture, *variant),
+        let lower = text.trim().to_ascii_lowercase();
+        let parts: Vec<&str> = lower.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [architecture] => ("linux", architecture, ""),
+            [os, architecture] => (os, architecture, ""),
+            [os, architecture, variant] => (os, architecture, variant),
             _ => ("", "", ""),
         };
-        if os.is_empty() || architecture.is_empty() {
-            return Err(bad(text, "a platform is written like linux/amd64"));
+        let (architecture, variant) = match (architecture, variant) {
+            ("x86_64" | "x86-64", variant) => ("amd64", variant),
+            ("aarch64", variant) => ("arm64", variant),
+            ("armhf", _) => ("arm", "v7"),
+            ("armel", _) => ("arm", "v6"),
+            ("i386" | "i686" | "x86", variant) => ("386", variant),
+            other => other,
+        };
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
+        let good = |part: &str| !part.is_empty() && part.chars().all(word);
+        if !good(os) || !good(architecture) || !variant.chars().all(word) {
+            let reason = "a platform is written like linux/amd64 or linux/arm/v7";
+            return Err(bad(format!("platform `{text}`"), reason));
         }
-        let [os, architecture, variant] = [os, architecture, variant].map(str::to_owned);
-        Ok(Self { architecture, os, variant })
+        if os != "linux" {
+            return Err(bad(format!("platform `{text}`"), "orca runs images for linux only"));
+        }
+        Ok(Self { variant: variant.to_owned(), ..Self::of(os, architecture) })
     }
 }
 
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match self.variant.as_str() {
+            "" => Ok(()),
+            variant => write!(f, "/{variant}"),
+        }
     }
 }
 

@@ -28,8 +28,8 @@ pub enum ImageError {
     },
     /// No such image here.
     #[error(
-        "image `{0}` is not on this host; bring it with `orca image load -i FILE` or `orca image \
-         import FILE {0}`"
+        "image `{0}` is not on this host; bring it with `orca image pull {0}`, or from a file with \
+         `orca image load -i FILE`"
     )]
     NotFound(String),
     /// A short id that several images share.
@@ -62,6 +62,29 @@ pub enum ImageError {
         found: String,
         /// What the host is.
         host: String,
+    },
+    /// An image that is not there for the platform asked for.
+    #[error("image `{image}` is not there for {wanted}, but for: {found}")]
+    OtherPlatform {
+        /// The image.
+        image: String,
+        /// What it is there for.
+        found: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// No such image here, and it must not be fetched.
+    #[error("image `{0}` is not on this host, and its pull policy is `never`")]
+    NotPulled(String),
+    /// The administrator does not accept the image.
+    #[error("image `{image}` is refused by {policy}: {reason}")]
+    Refused {
+        /// The image.
+        image: String,
+        /// The file that says so.
+        policy: String,
+        /// Why.
+        reason: String,
     },
     /// Something is larger than orca accepts.
     #[error("{what} is larger than the limit: {limit}")]

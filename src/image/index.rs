@@ -4,16 +4,32 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::disk::{locked, write_atomic};
 use super::document::{self, Descriptor, IMAGE_NAME, Index, REF_NAME, media};
 use super::error::{Doing as _, Result};
 use super::reference::Reference;
 use super::store::Store;
-use crate::model::Digest;
+use crate::model::{Digest, Timestamp};
 
-/// Where an entry says which digest its name has in the registry it came from.
-pub(super) const SOURCE: &str = "dev.orca.source";
+/// Where an image came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    /// What its name stands for in its registry: the digest of an index, or of the manifest.
+    pub(super) digest: Digest,
+    /// When the registry was last asked.
+    pub(super) asked: Timestamp,
+    /// The fingerprint of the key that has signed it, as far as somebody asked.
+    pub(super) signed_by: Option<Digest>,
+    /// Whether it was asked for by its platform, which may not be this host's.
+    pub(super) foreign: bool,
+}
+
+/// Where an entry says what its source is.
+const DIGEST: &str = "dev.orca.source";
+const ASKED: &str = "dev.orca.asked";
+const SIGNED_BY: &str = "dev.orca.signed-by";
 
 /// The index as it was read, and which file that was.
 #[derive(Debug)]
@@ -57,7 +73,7 @@ impl Store {
 /// Gives `manifest` the name `reference`, which whoever had it loses; or none.
 pub(super) fn put(index: &mut Index, manifest: Descriptor, reference: Option<&Reference>) {
     let mut manifest = manifest;
-    manifest.annotations.retain(|key, _| key == SOURCE);
+    manifest.annotations.retain(|key, _| [DIGEST, ASKED, SIGNED_BY].contains(&key.as_str()));
     match reference {
         Some(reference) => {
             let name = reference.to_string();
@@ -83,9 +99,42 @@ pub(super) fn forget(index: &mut Index, name: &str) {
     put(index, old, None);
 }
 
-/// What the name stands for in its registry.
-pub(super) fn source(descriptor: &Descriptor) -> Option<Digest> {
-    descriptor.annotations.get(SOURCE).and_then(|digest| digest.parse().ok())
+/// Where the image of an entry came from, if that was a registry.
+pub(super) fn source(descriptor: &Descriptor) -> Option<Source> {
+    let get = |key| descriptor.annotations.get(key);
+    let seconds = get(ASKED).and_then(|text| text.parse().ok()).unwrap_or(0);
+    Some(Source {
+        digest: get(DIGEST)?.parse().ok()?,
+        asked: Timestamp(Duration::from_secs(seconds)),
+        signed_by: get(SIGNED_BY).and_then(|text| text.parse().ok()),
+        foreign: false,
+    })
+}
+
+/// Writes down anew where the image of a name came from.
+pub(super) fn set_source(index: &mut Index, name: &Reference, source: &Source) {
+    if let Some(entry) = index.manifests.iter_mut().find(|entry| is_named(entry, name)) {
+        source.write(entry);
+    }
+}
+
+impl Source {
+    /// One of an image that did not come from a registry, which may have it all the same.
+    pub(super) fn of(manifest: &Digest) -> Self {
+        let digest = manifest.clone();
+        Self { digest, asked: Timestamp::default(), signed_by: None, foreign: false }
+    }
+
+    /// Writes it into an entry.
+    pub(super) fn write(&self, entry: &mut Descriptor) {
+        let mut put =
+            |key: &str, text: String| drop(entry.annotations.insert(key.to_owned(), text));
+        put(DIGEST, self.digest.to_string());
+        put(ASKED, self.asked.0.as_secs().to_string());
+        if let Some(key) = &self.signed_by {
+            put(SIGNED_BY, key.to_string());
+        }
+    }
 }
 
 /// The name of an entry; none or one.
@@ -100,6 +149,6 @@ pub(super) fn is_named(descriptor: &Descriptor, wanted: &Reference) -> bool {
     let Ok(known) = name.parse::<Reference>() else { return false };
     let same = known.digest.as_ref() == Some(digest)
         || descriptor.digest == digest.as_str()
-        || source(descriptor).as_ref() == Some(digest);
+        || source(descriptor).is_some_and(|source| source.digest == *digest);
     same && known.name() == wanted.name()
 }

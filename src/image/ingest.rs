@@ -9,7 +9,7 @@ use super::config::ConfigFile;
 use super::disk::locked;
 use super::document::{self, Descriptor, Manifest, chain_ids, check_platform, media};
 use super::error::{Result, bad};
-use super::index::{self, SOURCE};
+use super::index::{self, Source};
 use super::layers::{Unpacked, unpack};
 use super::reference::Reference;
 use super::spool::{Spool, Spooled};
@@ -25,8 +25,8 @@ pub(super) struct NewImage {
     pub(super) manifest: Vec<u8>,
     /// Its configuration as it came.
     pub(super) config: Vec<u8>,
-    /// What a registry said the name stands for: the digest of an index, or of the manifest.
-    pub(super) source: Option<Digest>,
+    /// Where it came from, if that is a registry.
+    pub(super) source: Option<Source>,
 }
 
 /// A layer that has arrived.
@@ -147,7 +147,10 @@ impl Staging {
         let config: ConfigFile =
             document::read(&format!("the configuration of {name}"), &image.config)?;
         config.check(&name, manifest.layers.len())?;
-        check_platform(&name, &config.platform())?;
+        // What was asked for by its platform may be for another host: to be sent on, or emulated.
+        if !image.source.as_ref().is_some_and(|source| source.foreign) {
+            check_platform(&name, &config.platform())?;
+        }
         for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
             let digest = layer.digest()?;
             match (arrived.get(&digest), unpacked.get(&digest)) {
@@ -174,7 +177,7 @@ impl Staging {
                 let size = image.manifest.len() as u64;
                 let mut descriptor = Descriptor::new(media::MANIFEST, &digest, size);
                 if let Some(source) = &image.source {
-                    descriptor.annotations.insert(SOURCE.to_owned(), source.to_string());
+                    source.write(&mut descriptor);
                 }
                 if image.references.is_empty() {
                     index::put(known, descriptor.clone(), None);

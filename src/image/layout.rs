@@ -84,7 +84,7 @@ fn for_host(contents: &Contents, entry: &Descriptor, depth: u32) -> Result<Diges
         return Ok(digest);
     }
     let index: Index = document::read(digest.as_str(), contents.blob(&digest)?)?;
-    match index.manifests.iter().find(|entry| may_run(entry)) {
+    match choose(&index, None) {
         Some(ours) if depth > 0 => for_host(contents, ours, depth - 1),
         Some(_) => Err(bad("index.json", "an index in an index in an index …")),
         None => Err(no_platform(digest.as_str(), &index)),
@@ -92,17 +92,34 @@ fn for_host(contents: &Contents, entry: &Descriptor, depth: u32) -> Result<Diges
 }
 
 /// Whether an entry of an index may be for this host.
-pub(super) fn may_run(entry: &Descriptor) -> bool {
+fn may_run(entry: &Descriptor) -> bool {
     let host = Platform::host();
     entry.platform.as_ref().is_none_or(|platform| platform.runs_on(&host))
 }
 
+/// The entry of an index that fits `wanted` best; without a wish, this host.
+pub(super) fn choose<'a>(index: &'a Index, wanted: Option<&Platform>) -> Option<&'a Descriptor> {
+    let host = Platform::host();
+    let wanted = wanted.unwrap_or(&host);
+    let fitting = index.manifests.iter().filter_map(|entry| {
+        let rank = entry.platform.as_ref().map_or(Some(3), |platform| platform.rank(wanted))?;
+        Some((rank, entry))
+    });
+    // The first of the best: images list what they prefer first.
+    fitting.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
+}
+
 /// The error for an image that is only there for other hosts.
 pub(super) fn no_platform(image: &str, index: &Index) -> ImageError {
+    let (image, host) = (image.to_owned(), Platform::host().to_string());
+    ImageError::Platform { image, found: platforms(index), host }
+}
+
+/// The platforms of an index, for people.
+pub(super) fn platforms(index: &Index) -> String {
     let platforms = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
     let known = platforms.filter(|platform| platform.os != "unknown").map(Platform::to_string);
-    let found = known.collect::<Vec<_>>().join(", ");
-    ImageError::Platform { image: image.to_owned(), found, host: Platform::host().to_string() }
+    known.collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses a manifest with layers that did not come.

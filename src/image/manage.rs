@@ -69,7 +69,7 @@ impl Store {
         for entry in &self.index()?.manifests {
             let manifest = entry.digest()?;
             if self.parsed(&manifest).is_ok_and(|image| image.id == *id) {
-                let digest = index::source(entry).unwrap_or(manifest);
+                let digest = index::source(entry).map_or(manifest, |source| source.digest);
                 let names = index::names(entry).filter_map(|name| name.parse::<Reference>().ok());
                 found.extend(names.map(|name| format!("{}@{digest}", name.name())));
             }

@@ -21,7 +21,7 @@ pub struct Reference {
 
 impl Reference {
     /// Where images without a registry in their name come from.
-    pub const DEFAULT_REGISTRY: &str = "docker.io";
+    pub const DEFAULT_REGISTRY: &str = crate::model::DEFAULT_REGISTRY;
 
     /// Registry and repository: `docker.io/library/nginx`.
     pub fn name(&self) -> String {

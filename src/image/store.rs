@@ -24,7 +24,7 @@ use serde::Serialize;
 use super::builtin;
 use super::config::{ConfigFile, HistoryEntry};
 use super::disk::{hold, locked, set_private, write_atomic};
-use super::document::{self, Manifest, chain_ids};
+use super::document::{self, Manifest, Platform, chain_ids};
 use super::error::{Doing as _, ImageError, Result};
 use super::index;
 use super::limits::{DOCUMENT, Limits};
@@ -225,6 +225,22 @@ impl Store {
         }
         parsed.insert(manifest.clone(), image.clone());
         Ok(image)
+    }
+
+    /// Refuses an image that is not for the platform that is wanted, or that this host cannot run.
+    ///
+    /// # Errors
+    /// If it is so, or `platform` is none.
+    pub fn check_runs(&self, image: &Image, platform: Option<&str>) -> Result<()> {
+        let found = Platform::of(&image.os, &image.architecture);
+        let name = image.references.first().map_or(image.id.as_str(), String::as_str);
+        if let Some(wanted) = platform.map(str::parse::<Platform>).transpose()?
+            && !found.runs_on(&wanted)
+        {
+            let (found, wanted) = (found.to_string(), wanted.to_string());
+            return Err(ImageError::OtherPlatform { image: name.to_owned(), found, wanted });
+        }
+        if found.is_emulated() { Ok(()) } else { document::check_platform(name, &found) }
     }
 
     /// How an image came to be, the newest first.

@@ -54,6 +54,10 @@ impl fmt::Display for Digest {
 pub struct PinnedImage {
     /// The digest of the image's configuration.
     pub id: Digest,
+    /// What its registry calls it: the digest that its name stood for when it was pulled. `None` if it
+    /// did not come from one.
+    #[serde(default)]
+    pub digest: Option<Digest>,
     /// What the configuration says.
     pub config: ImageConfig,
 }

@@ -41,7 +41,7 @@ impl Scene {
             project.services.insert((*name).to_owned(), service);
         }
         let id = Digest::sha256(&"5".repeat(64)).unwrap();
-        let image = PinnedImage { id, config: ImageConfig::default() };
+        let image = PinnedImage { id, digest: None, config: ImageConfig::default() };
         let images = BTreeMap::from([("image".to_owned(), image)]);
         let stack = Stack { project, images, ..Stack::default() };
         let network = AgreedNetwork {

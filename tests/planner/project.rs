@@ -64,7 +64,7 @@ pub(crate) fn healed(old: &Stack) -> Stack {
 fn finish(project: Project) -> Stack {
     let id = Digest::sha256(&"5".repeat(64)).unwrap();
     let config = ImageConfig { volumes: vec!["/cache".to_owned()], ..ImageConfig::default() };
-    let images = BTreeMap::from([("image".to_owned(), PinnedImage { id, config })]);
+    let images = BTreeMap::from([("image".to_owned(), PinnedImage { id, digest: None, config })]);
     let names = project.services.keys();
     let revisions =
         names.map(|n| (n.clone(), orca::plan::revision(&project, n, &images))).collect();

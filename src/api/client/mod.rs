@@ -5,6 +5,7 @@ mod containers;
 mod error;
 mod images;
 mod others;
+mod registries;
 mod stacks;
 
 use futures_util::Stream;

@@ -5,6 +5,7 @@
 mod container;
 mod error;
 mod image;
+mod registry;
 mod stack;
 mod system;
 mod volume;
@@ -17,6 +18,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 pub use container::*;
 pub use error::*;
 pub use image::*;
+pub use registry::*;
 pub use stack::*;
 pub use system::*;
 pub use volume::*;
@@ -97,6 +99,15 @@ pub trait Control: Send + Sync + 'static {
 
     /// Writes images as one archive.
     async fn save_images(&self, request: SaveImages) -> Answer<Chunks>;
+
+    /// Gets images from their registries, several at once.
+    async fn pull_images(&self, request: Pull) -> Answer<Transfers>;
+
+    /// Sends images to their registries, several at once.
+    async fn push_images(&self, request: Push) -> Answer<Transfers>;
+
+    /// Asks a registry whether somebody may enter.
+    async fn check_login(&self, request: CheckLogin) -> Answer<()>;
 
     /// The images that are kept.
     async fn images(&self) -> Answer<Vec<ImageSummary>>;

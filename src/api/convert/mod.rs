@@ -4,6 +4,7 @@
 mod error;
 mod image;
 mod project;
+mod registry;
 mod session;
 mod stack;
 mod system;

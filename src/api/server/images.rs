@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::stacks::done;
 use super::{Answers, Service};
-use crate::api::control::{Chunks, ControlError, ImportImage};
+use crate::api::control::{CheckLogin, Chunks, ControlError, ImportImage};
 use crate::api::convert::{each, status_of};
 use crate::api::proto;
 use crate::api::proto::images_server::Images;
@@ -58,6 +58,32 @@ impl Images for Service {
         let chunks = self.control.save_images(request.into_inner().into()).await;
         let chunks = chunks.map_err(|error| status_of(&error))?;
         Ok(Response::new(self.answers(sent(chunks, "the images"))))
+    }
+
+    type PullStream = Answers<proto::TransferReply>;
+
+    async fn pull(
+        &self,
+        request: Request<proto::PullRequest>,
+    ) -> Result<Response<Self::PullStream>, Status> {
+        self.pull_images(request.into_inner()).await
+    }
+
+    type PushStream = Answers<proto::TransferReply>;
+
+    async fn push(
+        &self,
+        request: Request<proto::PushRequest>,
+    ) -> Result<Response<Self::PushStream>, Status> {
+        self.push_images(request.into_inner()).await
+    }
+
+    async fn check_login(
+        &self,
+        request: Request<proto::CheckLoginRequest>,
+    ) -> Result<Response<proto::Done>, Status> {
+        let request = CheckLogin::try_from(request.into_inner())?;
+        done(self.control.check_login(request).await)
     }
 
     async fn list(

@@ -9,6 +9,7 @@ mod events;
 mod images;
 mod logs;
 mod peer;
+mod registries;
 mod router;
 mod select;
 mod session;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::pull::{self, Pulling};
 use super::up;
 use crate::api::{Recreate, Up};
 use crate::cli::context::{Context, count_of};
@@ -21,6 +22,9 @@ pub(crate) struct CreateArgs {
     /// Leave services alone that are there already
     #[arg(long)]
     no_recreate: bool,
+
+    #[command(flatten)]
+    pulling: Pulling,
 
     /// How many containers a service has, instead of what the file says
     #[arg(long, value_name = "SERVICE=NUMBER", value_parser = count_of)]
@@ -52,6 +56,7 @@ pub(crate) async fn run(context: &Context, args: CreateArgs) -> Outcome<u8> {
     let services = args.services;
     let up = Up { project, services, recreate, no_start: true, ..Up::default() };
     let client = context.client_or_start().await?;
+    pull::before_up(context, &client, &up, &args.pulling).await?;
     let applied = client.apply(&up).await?;
     applied.warnings.iter().for_each(|warning| context.output.warning(warning));
     up::prepared(context, &up.project.name)

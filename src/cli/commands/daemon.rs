@@ -1,5 +1,6 @@
 //! `orca daemon`: runs the daemon in this process.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub(crate) struct DaemonArgs {
     /// How long images stay that nothing uses, such as 30d [default: for ever]
     #[arg(long, value_name = "DURATION", env = "ORCA_MAX_AGE", value_parser = format::duration)]
     max_age: Option<Duration>,
+
+    /// Where its configuration is: registries.json, policy.json and certs.d
+    #[arg(long, value_name = "DIR", env = "ORCA_CONFIG", default_value = "/etc/orca")]
+    config: PathBuf,
 }
 
 /// The part of the configuration file that is about images.
@@ -66,7 +71,7 @@ pub(crate) fn run(args: &DaemonArgs, instance: Instance) -> ExitCode {
         LogFormat::Json => log.json().try_init().is_err(),
     };
     match settings(args, &instance) {
-        Ok(settings) => crate::daemon::main(instance, settings),
+        Ok(settings) => crate::daemon::main(instance, settings, &args.config),
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::from(BAD_INPUT)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::follow::{self, Follow};
+use super::pull::{self, Pulling};
 use crate::api::control::Preview;
 use crate::api::{Client, Recreate, StackReport, Up};
 use crate::cli::context::{Context, count_of};
@@ -68,6 +69,9 @@ pub(crate) struct UpArgs {
     #[arg(long, hide = true, conflicts_with = "no_build")]
     build: bool,
 
+    #[command(flatten)]
+    pulling: Pulling,
+
     /// How many containers a service has, instead of what the file says
     #[arg(long, value_name = "SERVICE=NUMBER", value_parser = count_of)]
     scale: Vec<(String, u32)>,
@@ -126,6 +130,7 @@ pub(crate) async fn run(context: &Context, args: UpArgs) -> Outcome<u8> {
     if args.dry_run {
         return show_plan(context, &client.plan(&up).await?);
     }
+    pull::before_up(context, &client, &up, &args.pulling).await?;
     let stack = up.project.name.clone();
     let before = client.list().await?.into_iter().find(|report| report.status.name == stack);
     let progress = Progress::new(context.output, before.as_ref().map(|report| &report.status));

@@ -25,12 +25,21 @@ pub(super) struct Live {
 
 impl Live {
     /// Draws the board over what was drawn before.
-    pub(super) fn draw(&mut self, board: &Board, output: Output) -> Outcome {
+    pub(super) fn draw_board(&mut self, board: &Board, output: Output) -> Outcome {
+        self.draw(output, |style, width, height, spoke| lines(board, style, width, height, spoke))
+    }
+
+    /// Draws the lines that fit the terminal over what was drawn before.
+    pub(super) fn draw(
+        &mut self,
+        output: Output,
+        lines: impl FnOnce(Style, usize, usize, char) -> Vec<String>,
+    ) -> Outcome {
         let size = terminal::size(std::io::stdout()).unwrap_or_default();
         let width = if size.columns == 0 { 80 } else { usize::from(size.columns) };
         let height = if size.rows == 0 { 24 } else { usize::from(size.rows) };
         self.spoke = (self.spoke + 1) % WHEEL.len();
-        let lines = lines(board, output.style, width, height, WHEEL[self.spoke]);
+        let lines = lines(output.style, width, height, WHEEL[self.spoke]);
         let mut text = String::new();
         if self.lines > 0 {
             // Up to the first line, and clear from there to the end of the screen.

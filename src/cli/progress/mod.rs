@@ -1,8 +1,9 @@
-//! Shows how a stack changes while a command waits for it: a live table on a terminal, a line for
-//! each change elsewhere.
+//! Shows what happens while a command waits for it, to a stack or to images on their way: a live table
+//! on a terminal, a line for each change elsewhere.
 
 mod board;
 mod live;
+mod transfers;
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use super::output::Output;
 use crate::model::StackStatus;
 
 use self::board::Board;
-use self::live::Live;
+use self::live::{FRAME, Live};
+pub(super) use self::transfers::{Direction, Transfers};
 
 /// What is shown while a command waits.
 #[derive(Debug)]
@@ -33,14 +35,7 @@ enum View {
 impl Progress {
     /// Begins with what was there before; only what changes from then on is news.
     pub(super) fn new(output: Output, before: Option<&StackStatus>) -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let view = match output.progress {
-            ProgressKind::Quiet => View::Quiet,
-            ProgressKind::Tty => View::Live(Live::default()),
-            ProgressKind::Auto if terminal && output.style.0 => View::Live(Live::default()),
-            ProgressKind::Auto | ProgressKind::Plain => View::Plain,
-        };
-        Self { output, board: Board::new(before), view }
+        Self { output, board: Board::new(before), view: view(output) }
     }
 
     /// Shows how the stack is now; nothing of it is left when there is none.
@@ -49,20 +44,31 @@ impl Progress {
         match &mut self.view {
             View::Quiet => Ok(()),
             View::Plain => news.iter().try_for_each(|line| self.output.line(line)),
-            View::Live(live) => live.draw(&self.board, self.output),
+            View::Live(live) => live.draw_board(&self.board, self.output),
         }
     }
 
     /// How long until [`Progress::tick`] wants to be called; `None` if it need not be.
     pub(super) fn next_tick(&self) -> Option<Duration> {
-        matches!(self.view, View::Live(_)).then_some(live::FRAME)
+        matches!(self.view, View::Live(_)).then_some(FRAME)
     }
 
     /// Turns the wheel.
     pub(super) fn tick(&mut self) -> Outcome {
         match &mut self.view {
-            View::Live(live) => live.draw(&self.board, self.output),
+            View::Live(live) => live.draw_board(&self.board, self.output),
             View::Quiet | View::Plain => Ok(()),
         }
+    }
+}
+
+/// How progress is shown.
+fn view(output: Output) -> View {
+    let terminal = std::io::stdout().is_terminal();
+    match output.progress {
+        ProgressKind::Quiet => View::Quiet,
+        ProgressKind::Tty => View::Live(Live::default()),
+        ProgressKind::Auto if terminal && output.style.0 => View::Live(Live::default()),
+        ProgressKind::Auto | ProgressKind::Plain => View::Plain,
     }
 }

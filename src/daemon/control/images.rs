@@ -173,9 +173,12 @@ fn find(images: &Store, reference: &str) -> Answer<Image> {
     images.find(reference).map_err(refused)
 }
 
-fn refused(error: ImageError) -> ControlError {
+pub(super) fn refused(error: ImageError) -> ControlError {
     let kind = match &error {
         ImageError::Io { .. } => ErrorKind::Internal,
+        ImageError::Registry { .. } | ImageError::NotPulled(_) | ImageError::Refused { .. } => {
+            ErrorKind::FailedPrecondition
+        }
         ImageError::NotFound(_) => ErrorKind::NotFound,
         ImageError::OtherNames { .. } | ImageError::InUse { .. } => ErrorKind::Conflict,
         _ => ErrorKind::InvalidInput,

@@ -3,6 +3,7 @@
 mod chunks;
 mod containers;
 mod images;
+mod registries;
 mod stacks;
 mod system;
 mod volumes;
@@ -14,15 +15,16 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
 
 use crate::api::control::{
-    Answer, Applied, Apply, Attach, Chunks, Control, ControlError, CreateVolume, DiskUsage,
-    ErrorKind, Exec, ImageDetail, ImageSummary, ImportImage, Info, LoadedImage, LogLine,
-    LogOptions, Preview, Process, PruneImages, PruneVolumes, Remove, RemovedImages, RemovedVolumes,
-    SaveImages, Scale, Services, Session, Usage, VolumeSummary,
+    Answer, Applied, Apply, Attach, CheckLogin, Chunks, Control, ControlError, CreateVolume,
+    DiskUsage, ErrorKind, Exec, ImageDetail, ImageSummary, ImportImage, Info, LoadedImage, LogLine,
+    LogOptions, Preview, Process, PruneImages, PruneVolumes, Pull, Push, Remove, RemovedImages,
+    RemovedVolumes, SaveImages, Scale, Services, Session, Transfers, Usage, VolumeSummary,
 };
 use crate::daemon::settings::Settings;
 use crate::daemon::upkeep::Upkeep;
 use crate::engine::linux::{Hands, LinuxHost};
 use crate::engine::{Engine, EngineError, Event, View};
+use crate::image::registry::{Configuration, Memory};
 use crate::model::{Agreed, Command, ContainerId, Digest, Instance, TaskId, Timestamp};
 use crate::store::CommitError;
 use crate::sys::clock;
@@ -34,12 +36,16 @@ pub(super) struct Daemon {
     engine: Engine,
     host: Arc<LinuxHost>,
     started: Timestamp,
+    /// What the administrator says of registries.
+    configuration: Configuration,
+    /// What was learnt of registries.
+    memory: Arc<Memory>,
     /// Told when the daemon is to end.
     stop: watch::Sender<bool>,
     /// Held while a stack is being applied: what is read from the view must still hold at the commit.
     applying: Mutex<()>,
     settings: Settings,
-    upkeep: Upkeep,
+    upkeep: Arc<Upkeep>,
 }
 
 impl Daemon {
@@ -47,11 +53,24 @@ impl Daemon {
         instance: Instance,
         engine: Engine,
         host: Arc<LinuxHost>,
+        configuration: Configuration,
         stop: watch::Sender<bool>,
         settings: Settings,
     ) -> Self {
-        let (started, applying, upkeep) = (clock::wall(), Mutex::new(()), Upkeep::default());
-        Self { instance, engine, host, started, stop, applying, settings, upkeep }
+        let (started, applying, upkeep) = (clock::wall(), Mutex::new(()), Arc::default());
+        let memory = Arc::default();
+        Self {
+            instance,
+            engine,
+            host,
+            started,
+            configuration,
+            memory,
+            stop,
+            applying,
+            settings,
+            upkeep,
+        }
     }
 
     /// What asks for the work that the daemon does by itself.
@@ -179,6 +198,18 @@ impl Control for Daemon {
 
     async fn save_images(&self, request: SaveImages) -> Answer<Chunks> {
         self.save(request).await
+    }
+
+    async fn pull_images(&self, request: Pull) -> Answer<Transfers> {
+        self.pull(request).await
+    }
+
+    async fn push_images(&self, request: Push) -> Answer<Transfers> {
+        self.push(request).await
+    }
+
+    async fn check_login(&self, request: CheckLogin) -> Answer<()> {
+        self.log_in(request).await
     }
 
     async fn images(&self) -> Answer<Vec<ImageSummary>> {

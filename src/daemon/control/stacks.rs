@@ -8,6 +8,7 @@ use std::path::Path;
 use super::{Daemon, blocking};
 use crate::api::control::{Answer, Applied, Apply, ControlError, Preview, Remove, Scale, Services};
 use crate::daemon::{SELF, preview};
+use crate::image::registry::Policy;
 use crate::image::{self, BUILTIN};
 use crate::model::{
     Agreed, Command, FileSource, MountSource, Outcome, PinnedImage, Port, Project, Protocol,
@@ -141,33 +142,34 @@ impl Daemon {
         })
     }
 
-    /// Looks up every image that the project names. All that are missing are told at once.
+    /// Looks up every image that the project names, for the last time. All that is wrong is told at
+    /// once.
     async fn pin_images(&self, project: &Project) -> Answer<BTreeMap<String, PinnedImage>> {
-        let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+        let mut wanted: BTreeMap<String, (String, Option<String>)> = BTreeMap::new();
         for (name, service) in &project.services {
             for reference in references(service) {
-                wanted.entry(reference.to_owned()).or_insert_with(|| name.clone());
+                let platform = service.platform.clone().filter(|_| reference == service.image);
+                wanted.entry(reference.to_owned()).or_insert_with(|| (name.clone(), platform));
             }
         }
-        let images = self.hands().images.clone();
+        let (images, configuration) = (self.hands().images.clone(), self.configuration.clone());
         blocking(move || {
+            let policy = configuration.policy().map_err(super::images::refused)?;
             let mut found = BTreeMap::new();
-            let mut missing = Vec::new();
-            for (reference, service) in wanted {
-                match pin(&images, &reference)? {
-                    Some(image) => {
+            let mut wrong = Vec::new();
+            for (reference, (service, platform)) in wanted {
+                match pin(&images, &policy, &reference, platform.as_deref())? {
+                    Ok(image) => {
                         found.insert(reference, image);
                     }
-                    None => {
-                        missing.push(format!("service {service}: there is no image {reference}"));
-                    }
+                    Err(reason) => wrong.push(format!("service {service}: {reason}")),
                 }
             }
-            if missing.is_empty() {
+            if wrong.is_empty() {
                 return Ok(found);
             }
-            Err(ControlError::failed_precondition(missing.join("\n")).with_hint(
-                "load it with `orca image load -i ARCHIVE`, or make it with `orca image import`; \
+            Err(ControlError::failed_precondition(wrong.join("\n")).with_hint(
+                "get images with `orca pull`, or from a file with `orca image load -i ARCHIVE`; \
                  `orca image ls` shows what is here",
             ))
         })
@@ -203,7 +205,13 @@ fn references(service: &Service) -> impl Iterator<Item = &str> {
     std::iter::once(service.image.as_str()).chain(mounted)
 }
 
-fn pin(images: &image::Store, reference: &str) -> Answer<Option<PinnedImage>> {
+/// The image that a service is to run; or why it cannot, as a sentence.
+fn pin(
+    images: &image::Store,
+    policy: &Policy,
+    reference: &str,
+    platform: Option<&str>,
+) -> Answer<Result<PinnedImage, String>> {
     let image = if image::is_builtin(reference) {
         Some(images.builtin(Path::new(SELF)).map_err(super::internal)?)
     } else {
@@ -213,7 +221,15 @@ fn pin(images: &image::Store, reference: &str) -> Answer<Option<PinnedImage>> {
             )
         })?
     };
-    Ok(image.map(|image| PinnedImage { id: image.id, config: image.config }))
+    let Some(image) = image else { return Ok(Err(format!("there is no image {reference}"))) };
+    let fit = images
+        .check_runs(&image, platform)
+        .and_then(|()| images.check_policy(reference, policy))
+        .and_then(|()| images.digest(reference));
+    Ok(match fit {
+        Ok(digest) => Ok(PinnedImage { id: image.id, digest, config: image.config }),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// Reads the files of configs and secrets, so that a change of one is a change of the stack.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,13 +10,13 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::credentials::Credentials;
 use super::http::{Asked, Client, Sent};
+use super::memory::Shown;
 use super::settings::{Registries, is_loopback};
 use super::trouble::{Tried, Trouble};
 use super::url::{Scheme, Url, encoded};
-use crate::image::disk::locked;
 use crate::image::error::ImageError;
+use crate::model::Credentials;
 
 /// What a registry asks for when it does not know us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,49 +61,43 @@ fn fields(mut text: &str) -> HashMap<String, String> {
     fields
 }
 
-/// What was shown to a registry with success, for all threads of a transfer.
-#[derive(Debug, Default)]
-pub(super) struct Shown(Mutex<HashMap<(String, String), String>>);
-
-impl Shown {
-    /// The header for requests to `host` with `scope`, if it is known.
-    pub(super) fn header(&self, host: &str, scope: &str) -> Option<String> {
-        locked(&self.0).get(&(host.to_owned(), scope.to_owned())).cloned()
-    }
-
-    pub(super) fn keep(&self, host: &str, scope: &str, header: String) {
-        locked(&self.0).insert((host.to_owned(), scope.to_owned()), header);
-    }
-
-    /// A token has run out.
-    pub(super) fn forget(&self, host: &str, scope: &str) {
-        locked(&self.0).remove(&(host.to_owned(), scope.to_owned()));
-    }
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct TokenAnswer {
     token: String,
     access_token: String,
+    expires_in: Option<u64>,
 }
 
 /// The longest answer of a token server.
 const TOKEN: u64 = 1 << 20;
+/// How long a token lasts that does not say so itself.
+const LASTS: u64 = 60;
+/// How long one is used at most.
+const LONGEST: u64 = 3600;
 
-/// The header that answers `challenge` of `host`, as `credentials` or as nobody.
+/// What to show to a host.
+pub(super) fn header(shown: &Shown, who: Option<&Credentials>) -> Option<String> {
+    match (shown, who) {
+        (Shown::Token(header, _), _) => Some(header.clone()),
+        (Shown::Password, Some(Credentials::Password { user, password })) => {
+            Some(basic(user, password))
+        }
+        (Shown::Password, _) => None,
+    }
+}
+
+/// What answers `challenge` of `host`, as `credentials` or as nobody.
 pub(super) fn answer(
-    client: &Client,
+    client: &Client<'_>,
     registries: &Registries,
     host: &str,
     scope: &str,
     challenge: &Challenge,
     credentials: Option<&Credentials>,
-) -> Tried<Option<String>> {
+) -> Tried<Option<Shown>> {
     match (challenge, credentials) {
-        (Challenge::Basic, Some(Credentials::Password { user, password })) => {
-            Ok(Some(basic(user, password)))
-        }
+        (Challenge::Basic, Some(Credentials::Password { .. })) => Ok(Some(Shown::Password)),
         (Challenge::Basic, _) => Ok(None),
         (Challenge::Bearer { realm, service }, _) => {
             let refuse = |reason: String| Trouble::Final(failed(host, reason));
@@ -111,7 +105,7 @@ pub(super) fn answer(
                 realm.parse().map_err(|()| refuse(format!("`{realm}` is no address")))?;
             // A registry must not make us tell a password to everybody on the way.
             let plain = url.scheme == Scheme::Http;
-            if plain && !is_loopback(&url.host) && !registries.insecure.contains(&url.host) {
+            if plain && !is_loopback(&url.host) && !registries.is_insecure(&url.host) {
                 return Err(refuse(format!("{url} is not encrypted, and may not see a password")));
             }
             token(client, &url, host, service, scope, credentials).map(Some)
@@ -120,13 +114,13 @@ pub(super) fn answer(
 }
 
 fn token(
-    client: &Client,
+    client: &Client<'_>,
     realm: &Url,
     host: &str,
     service: &str,
     scope: &str,
     credentials: Option<&Credentials>,
-) -> Tried<String> {
+) -> Tried<Shown> {
     let passing = |error: io::Error| Trouble::passing(failed(host, error));
     let form;
     let asked_url;
@@ -148,11 +142,9 @@ fn token(
             asked.headers.push((AUTHORIZATION, basic(user, password)));
         }
         let with_service = realm.clone().with_query("service", service);
-        // Only to find out whether the password is right, nothing is asked for.
-        asked_url = match scope {
-            "" => with_service,
-            scope => with_service.with_query("scope", scope),
-        };
+        // None only to find out whether the password is right.
+        let scopes = scope.split(' ').filter(|one| !one.is_empty());
+        asked_url = scopes.fold(with_service, |url, one| url.with_query("scope", one));
     }
     let answer = client.send(&asked_url, asked).map_err(passing)?;
     let status = answer.status;
@@ -168,7 +160,8 @@ fn token(
     if token.is_empty() {
         return Err(Trouble::Final(failed(host, format!("{realm} gives no token"))));
     }
-    Ok(format!("Bearer {token}"))
+    let lasts = Duration::from_secs(read.expires_in.unwrap_or(LASTS).clamp(LASTS, LONGEST));
+    Ok(Shown::Token(format!("Bearer {token}"), Instant::now() + lasts))
 }
 
 fn basic(user: &str, password: &str) -> String {

@@ -14,20 +14,24 @@ use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
-    AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, LOCATION, USER_AGENT,
+    AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHORIZATION,
+    USER_AGENT,
 };
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::settings::Timeouts;
+use super::connect::connect;
+use super::proxy::Proxy;
+use super::settings::{Registries, Timeouts};
+use super::tls;
 use super::url::{Scheme, Url};
 
 /// Sends requests, one after another, and keeps connections open between them.
-pub(super) struct Client {
+pub(super) struct Client<'a> {
     runtime: Runtime,
+    registries: &'a Registries,
     timeouts: Timeouts,
     idle: RefCell<HashMap<(Scheme, String), Connection>>,
 }
@@ -58,6 +62,8 @@ pub(super) enum Sent<'a> {
 pub(super) struct Answer<'a> {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// What was asked for.
+    pub(super) asked: Url,
     /// Where it came from, after all redirections.
     pub(super) url: Url,
     pub(super) body: Received<'a>,
@@ -65,30 +71,45 @@ pub(super) struct Answer<'a> {
 
 /// The body of an answer, as it comes.
 pub(super) struct Received<'a> {
-    client: &'a Client,
+    client: &'a Client<'a>,
     incoming: Incoming,
     rest: Bytes,
     /// Given back to the client at the end of the body.
     connection: Option<((Scheme, String), Connection)>,
 }
 
+impl Asked<'_> {
+    /// The same once more; `None` if its body can be sent only once.
+    pub(super) fn again(&self) -> Option<Self> {
+        let body = match self.body {
+            Sent::Nothing => Sent::Nothing,
+            Sent::Bytes(bytes) => Sent::Bytes(bytes),
+            Sent::Stream(..) => return None,
+        };
+        let Self { method, headers, report, .. } = self;
+        Some(Self { method: method.clone(), headers: headers.clone(), body, report: *report })
+    }
+}
+
 const REDIRECTIONS: usize = 5;
 /// How often the progress of an upload is told.
 const TICK: Duration = Duration::from_millis(200);
 
-impl Client {
-    pub(super) fn new(timeouts: Timeouts) -> io::Result<Self> {
+impl<'c> Client<'c> {
+    pub(super) fn new(registries: &'c Registries) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, timeouts, idle: RefCell::default() })
+        let timeouts = registries.timeouts;
+        Ok(Self { runtime, registries, timeouts, idle: RefCell::default() })
     }
 
     /// Sends a request. A redirection is followed, if the request may be repeated; who we are is told
     /// to the first host only.
     pub(super) fn send(&self, url: &Url, mut asked: Asked<'_>) -> io::Result<Answer<'_>> {
         let follow = matches!(asked.method, Method::GET | Method::HEAD);
+        let first = url;
         let mut url = url.clone();
         for _ in 0..REDIRECTIONS {
-            let answer = self.once(&url, &mut asked)?;
+            let answer = Answer { asked: first.clone(), ..self.once(&url, &mut asked)? };
             if !(follow && answer.status.is_redirection() && answer.headers.contains_key(LOCATION))
             {
                 return Ok(answer);
@@ -130,7 +151,12 @@ impl Client {
         asked: &mut Asked<'_>,
     ) -> io::Result<Answer<'_>> {
         let moved = Arc::new(AtomicU64::new(0));
-        let request = request(url, asked, &moved)?;
+        let proxy = match url.scheme {
+            Scheme::Http => self.registries.proxies.of(url)?,
+            // It was opened through one; nothing more is to be said to it.
+            Scheme::Https => None,
+        };
+        let request = request(url, asked, &moved, proxy.as_ref())?;
         let exchange = async {
             connection.ready().await.map_err(io::Error::other)?;
             let mut sending = pin!(connection.send_request(request));
@@ -138,7 +164,7 @@ impl Client {
             // As long as the body goes on, so does the wait.
             loop {
                 if let Ok(answer) = timeout(TICK.min(self.timeouts.idle), &mut sending).await {
-                    return answer.map_err(io::Error::other);
+                    return answer.map_err(|error| tls::found_in(&error, &url.host));
                 }
                 let now = moved.load(Ordering::Relaxed);
                 if now > last {
@@ -155,24 +181,15 @@ impl Client {
         let (head, incoming) = self.runtime.block_on(exchange)?.into_parts();
         let connection = Some(((url.scheme, url.host.clone()), connection));
         let body = Received { client: self, incoming, rest: Bytes::new(), connection };
-        Ok(Answer { status: head.status, headers: head.headers, url: url.clone(), body })
+        let (asked, url) = (url.clone(), url.clone());
+        Ok(Answer { status: head.status, headers: head.headers, asked, url, body })
     }
 
     fn connect(&self, url: &Url) -> io::Result<Connection> {
-        if url.scheme == Scheme::Https {
-            let reason = format!(
-                "{} needs an encrypted connection (https), which this orca does not speak yet; load \
-                 the image from a file, or name the registry as insecure if it is one",
-                url.host
-            );
-            return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
-        }
-        let (host, port) = url.address();
-        let stream = self.wait(self.timeouts.connect, TcpStream::connect((host.as_str(), port)))?;
-        stream.set_nodelay(true)?;
         self.wait(self.timeouts.connect, async {
+            let link = connect(self.registries, url).await?;
             let (sender, connection) =
-                http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+                http1::handshake(TokioIo::new(link)).await.map_err(io::Error::other)?;
             // Runs while this thread waits for an answer; ends with the sender or the peer.
             drop(tokio::spawn(connection));
             Ok(sender)
@@ -192,14 +209,23 @@ fn request(
     url: &Url,
     asked: &mut Asked<'_>,
     moved: &Arc<AtomicU64>,
+    proxy: Option<&Proxy>,
 ) -> io::Result<Request<Either<Full<Bytes>, Upload>>> {
+    // A proxy must be told which host is meant.
+    let target = match proxy {
+        Some(_) => format!("http://{}{}", url.host, url.path),
+        None => url.path.clone(),
+    };
     let mut request = Request::builder()
         .method(asked.method.clone())
-        .uri(&url.path)
+        .uri(target)
         .header(HOST, &url.host)
         .header(USER_AGENT, concat!("orca/", env!("CARGO_PKG_VERSION")));
     for (name, value) in &asked.headers {
         request = request.header(name, value);
+    }
+    if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+        request = request.header(PROXY_AUTHORIZATION, authorization);
     }
     let body = match &mut asked.body {
         Sent::Nothing => {

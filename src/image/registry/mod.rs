@@ -4,17 +4,27 @@
 //! Blocking: each transfer has a thread of its own, whose bytes go straight into the store.
 
 mod auth;
-mod credentials;
+mod configuration;
+mod connect;
 mod download;
 mod http;
+mod memory;
+mod policy;
+mod proxy;
 mod pull;
 mod push;
 mod session;
 mod settings;
+mod signature;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod trouble;
 mod url;
 
-pub use credentials::{Credentials, Logins};
-pub use settings::{Progress, Registries, Silent, Timeouts, Watcher};
+pub use configuration::Configuration;
+pub use memory::Memory;
+pub use policy::Policy;
+pub use proxy::Proxies;
+pub use pull::{Pulled, Wish};
+pub use settings::{Registries, Silent, Timeouts, Watcher};

@@ -5,25 +5,59 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::thread;
 
-use super::auth::Shown;
 use super::download::{Wanted, download};
+use super::policy::Policy;
 use super::session::{Fetched, Place, Session};
-use super::settings::{Progress, Registries, Watcher};
+use super::settings::{Registries, Watcher};
 use super::trouble::Patience;
 use crate::image::config::ConfigFile;
 use crate::image::disk::locked;
-use crate::image::document::{self, Descriptor, Index, Manifest, check_platform};
+use crate::image::document::{self, Descriptor, Index, Manifest, Platform, check_platform};
 use crate::image::error::{ImageError, Result, bad};
-use crate::image::index;
+use crate::image::index::{self, Source};
 use crate::image::ingest::{Arrived, NewImage, Pool, with_pool};
-use crate::image::layout::{may_run, no_platform};
+use crate::image::layout::{choose, no_platform, platforms};
 use crate::image::reference::Reference;
 use crate::image::staging::Staging;
 use crate::image::store::{Image, Store};
-use crate::model::Digest;
+use crate::model::{Digest, Progress, PullPolicy};
+use crate::sys::clock;
 
 /// How many layers come at the same time.
 const AT_ONCE: usize = 4;
+
+/// An image that is wanted.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Its name.
+    pub reference: String,
+    /// When to ask its registry.
+    pub policy: PullPolicy,
+    /// The platform wanted, such as `linux/arm64`; this host's own if nothing is said.
+    pub platform: Option<String>,
+}
+
+/// An image that is here now.
+#[derive(Debug, Clone)]
+pub struct Pulled {
+    /// The image.
+    pub image: Image,
+    /// What its registry calls it: the digest of the index or manifest that its name stands for.
+    pub digest: Digest,
+    /// Whether anything of it came just now.
+    pub came: bool,
+    /// What the user should know.
+    pub warning: Option<String>,
+}
+
+/// What is wanted, read and understood.
+struct Target<'a> {
+    reference: Reference,
+    platform: Option<Platform>,
+    policy: PullPolicy,
+    registries: &'a Registries,
+    watcher: &'a dyn Watcher,
+}
 
 impl Store {
     /// Gets an image from its registry: what its tag stands for now, or the one with its digest. What
@@ -32,31 +66,69 @@ impl Store {
     ///
     /// # Errors
     /// If the registry cannot be reached, does not have the image or asks for another login; if the
-    /// image is not for this host, or is damaged. What has come is used by the next pull.
+    /// image is not for this host, is refused by the policy, or is damaged. What has come is used by
+    /// the next pull.
     pub fn pull(
         &self,
         reference: &str,
         registries: &Registries,
         watcher: &dyn Watcher,
     ) -> Result<Image> {
-        let reference: Reference = reference.parse()?;
-        if reference.digest.is_some()
-            && let Some(here) = self.complete(&reference)?
-        {
-            return Ok(here);
+        let reference = reference.to_owned();
+        let wish = Wish { reference, policy: PullPolicy::Always, platform: None };
+        Ok(self.obtain(&wish, registries, watcher)?.image)
+    }
+
+    /// The image that is wished for, from its registry if the wish asks for that.
+    ///
+    /// # Errors
+    /// As [`pull`](Self::pull); and if it is not here and must not be fetched.
+    pub fn obtain(
+        &self,
+        wish: &Wish,
+        registries: &Registries,
+        watcher: &dyn Watcher,
+    ) -> Result<Pulled> {
+        let target = Target {
+            reference: wish.reference.parse()?,
+            platform: wish.platform.as_deref().map(str::parse).transpose()?,
+            policy: wish.policy,
+            registries,
+            watcher,
+        };
+        registries.policy.admit(&target.reference)?;
+        let here = self.here(&target)?;
+        match here {
+            Some(here) if target.is_satisfied_by(&here) => Ok(here.pulled(false)),
+            None if target.policy == PullPolicy::Never => {
+                Err(ImageError::NotPulled(wish.reference.clone()))
+            }
+            here => self.fetch(&target).or_else(|error| match here {
+                // A look now and then is a wish, not a condition: a registry that is away must not
+                // keep down what runs from images that are here.
+                Some(here) if target.may_do_with(&here) && !watcher.cancelled() => {
+                    let warning = format!("{error}; going on with the image that is here");
+                    Ok(Pulled { warning: Some(warning), ..here.pulled(false) })
+                }
+                _ => Err(error),
+            }),
         }
+    }
+
+    fn fetch(&self, target: &Target<'_>) -> Result<Pulled> {
+        let Target { reference, registries, watcher, .. } = target;
         let mut failure = None;
-        for host in registries.hosts(&reference) {
+        for host in registries.hosts(reference) {
             let place = Place {
                 registries,
                 registry: reference.registry.clone(),
                 host,
                 repository: reference.repository.clone(),
                 actions: "pull",
-                shown: Shown::default(),
+                sources: Vec::new(),
             };
-            match self.pull_from(&place, &reference, watcher) {
-                Ok(image) => return Ok(image),
+            match self.pull_from(&place, target) {
+                Ok(pulled) => return Ok(pulled),
                 Err(error) if watcher.cancelled() => return Err(error),
                 // The next host may do better; the last one counts most.
                 Err(error) => failure = Some(error),
@@ -65,31 +137,31 @@ impl Store {
         Err(failure.unwrap_or_else(|| ImageError::NotFound(reference.to_string())))
     }
 
-    fn pull_from(
-        &self,
-        place: &Place<'_>,
-        reference: &Reference,
-        watcher: &dyn Watcher,
-    ) -> Result<Image> {
+    fn pull_from(&self, place: &Place<'_>, target: &Target<'_>) -> Result<Pulled> {
         let session = Session::open(place)?;
+        let Target { reference, watcher, .. } = target;
         let digest = reference.digest.as_ref().map(Digest::to_string);
         let tag = digest.or_else(|| reference.tag.clone()).unwrap_or_default();
-        if let Some(here) = self.unchanged(&session, reference, &tag, watcher)? {
-            return Ok(here);
+        if let Some(here) = self.unchanged(&session, target, &tag)? {
+            return Ok(here.pulled(false));
         }
         let patience = || Patience::new(place.registries.timeouts);
-        let top = patience().retry(watcher, || session.manifest(&tag))?;
-        let source = top.digest.clone();
-        let (fetched, manifest) = for_host(&session, reference, top, &patience, watcher)?;
+        let top = patience().retry(*watcher, || session.manifest(&tag))?;
+        let digest = top.digest.clone();
+        let (fetched, manifest) = for_target(&session, target, top, &patience)?;
+        let signed_by = verify(&session, target, &[&digest, &fetched.digest])?;
         let id = manifest.config.digest()?;
         let config = match self.small_blob(&id) {
             Ok(config) => config,
-            Err(_) => patience().retry(watcher, || session.small_blob(&id))?,
+            Err(_) => patience().retry(*watcher, || session.small_blob(&id))?,
         };
-        self.check_before_layers(reference, &manifest, &config)?;
+        self.check_before_layers(target, &manifest, &config)?;
         let staging = self.stage()?;
         with_pool(|pool| {
-            let arrived = layers(&staging, pool, place, &manifest, watcher)?;
+            let arrived = layers(&staging, pool, place, &manifest, *watcher)?;
+            let foreign = target.platform.is_some();
+            let source =
+                Source { digest: digest.clone(), asked: clock::wall(), signed_by, foreign };
             let image = NewImage {
                 references: vec![reference.clone()],
                 manifest: fetched.bytes,
@@ -98,49 +170,110 @@ impl Store {
             };
             staging.commit(&[image], &arrived)
         })?;
-        self.find(&reference.to_string())
+        let image = self.find(&reference.to_string())?;
+        Ok(Pulled { image, digest, came: true, warning: None })
     }
 
     /// The image that is here under this name, if the registry says that it is still the one.
     fn unchanged(
         &self,
         session: &Session<'_>,
-        reference: &Reference,
+        target: &Target<'_>,
         tag: &str,
-        watcher: &dyn Watcher,
-    ) -> Result<Option<Image>> {
-        let Some(here) = self.complete(reference)? else { return Ok(None) };
-        let index = self.index()?;
-        let Some(entry) = index.manifests.iter().find(|d| index::is_named(d, reference)) else {
-            return Ok(None);
-        };
+    ) -> Result<Option<Here>> {
+        let Some(here) = self.here(target)? else { return Ok(None) };
         let patience = Patience::new(session.timeouts());
-        let Some(now) = patience.retry(watcher, || session.manifest_digest(tag))? else {
-            return Ok(None);
+        let now = match &target.reference.digest {
+            Some(_) => here.digest.clone(),
+            None => {
+                let now = patience.retry(target.watcher, || session.manifest_digest(tag))?;
+                let Some(now) = now else { return Ok(None) };
+                now
+            }
         };
-        let same = entry.digest == now.as_str() || index::source(entry) == Some(now);
-        self.used_now(&here.id);
-        Ok(same.then_some(here))
+        self.used_now(&here.image.id);
+        if now != here.digest && now != here.image.manifest {
+            return Ok(None);
+        }
+        let mut source = here.source.clone();
+        if !target.trusts(&here) {
+            let signed = verify(session, target, &[&here.digest, &here.image.manifest])?;
+            source.signed_by = signed;
+        }
+        if matches!(target.policy, PullPolicy::Every(_)) {
+            source.asked = clock::wall();
+        }
+        if source != here.source {
+            let _lock = self.lock()?;
+            self.write_index(|index| index::set_source(index, &target.reference, &source))?;
+        }
+        Ok(Some(here))
     }
 
-    /// The image that is here under this name, if none of it is missing.
-    fn complete(&self, reference: &Reference) -> Result<Option<Image>> {
+    /// The image that is here under the name and for the platform that are wanted, if none of it is
+    /// missing.
+    fn here(&self, target: &Target<'_>) -> Result<Option<Here>> {
+        let reference = &target.reference;
         let Some(image) = self.resolve(&reference.to_string())? else { return Ok(None) };
-        let there = image.chain().iter().all(|layer| self.has_layer(layer));
-        Ok(there.then_some(image))
+        let found = Platform::of(&image.os, &image.architecture);
+        let fits = match &target.platform {
+            Some(wanted) => found.runs_on(wanted),
+            None => true,
+        };
+        if !fits || !image.chain().iter().all(|layer| self.has_layer(layer)) {
+            return Ok(None);
+        }
+        let source = self.source(reference)?.unwrap_or_else(|| Source::of(&image.manifest));
+        Ok(Some(Here { digest: source.digest.clone(), image, source }))
+    }
+
+    /// Refuses an image that is here if the policy does not accept it.
+    ///
+    /// # Errors
+    /// [`ImageError::Refused`].
+    pub fn check_policy(&self, reference: &str, policy: &Policy) -> Result<()> {
+        let reference: Reference = reference.parse()?;
+        policy.admit(&reference)?;
+        let source = self.source(&reference)?;
+        if policy.trusts(&reference, source.and_then(|source| source.signed_by).as_ref()) {
+            return Ok(());
+        }
+        let reason = "it must be signed, and nobody has looked at its signature; pull it";
+        Err(policy.refused(&reference, reason.to_owned()))
+    }
+
+    /// What the registry calls an image that is here, if it came from one.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn digest(&self, reference: &str) -> Result<Option<Digest>> {
+        Ok(self.source(&reference.parse()?)?.map(|source| source.digest))
+    }
+
+    fn source(&self, reference: &Reference) -> Result<Option<Source>> {
+        let index = self.index()?;
+        let entry = index.manifests.iter().find(|entry| index::is_named(entry, reference));
+        Ok(entry.and_then(index::source))
     }
 
     /// Refuses what cannot run here before its layers are fetched.
     fn check_before_layers(
         &self,
-        reference: &Reference,
+        target: &Target<'_>,
         manifest: &Manifest,
         config: &[u8],
     ) -> Result<()> {
-        let name = reference.familiar();
+        let name = target.reference.familiar();
         let config: ConfigFile = document::read(&format!("the configuration of {name}"), config)?;
         config.check(&name, manifest.layers.len())?;
-        check_platform(&name, &config.platform())?;
+        match &target.platform {
+            None => check_platform(&name, &config.platform())?,
+            Some(wanted) if config.platform().runs_on(wanted) => {}
+            Some(wanted) => {
+                let (found, host) = (config.platform().to_string(), wanted.to_string());
+                return Err(ImageError::OtherPlatform { image: name, found, wanted: host });
+            }
+        }
         let limit = self.shared.limits.bytes;
         if manifest.layers.iter().any(|layer| layer.size > limit) {
             let (what, limit) = (format!("a layer of {name}"), format!("{limit} bytes"));
@@ -150,15 +283,53 @@ impl Store {
     }
 }
 
-/// The manifest for this host: of an index, the one it has for us.
-fn for_host(
+/// An image of the store, and what is known of where it came from.
+struct Here {
+    image: Image,
+    digest: Digest,
+    source: Source,
+}
+
+impl Here {
+    fn pulled(self, came: bool) -> Pulled {
+        Pulled { image: self.image, digest: self.digest, came, warning: None }
+    }
+}
+
+impl Target<'_> {
+    /// Whether nobody has to be asked for what is here.
+    fn is_satisfied_by(&self, here: &Here) -> bool {
+        let enough = match self.policy {
+            PullPolicy::Missing | PullPolicy::Build | PullPolicy::Never => true,
+            // What a digest names never changes.
+            PullPolicy::Always => self.reference.digest.is_some(),
+            PullPolicy::Every(time) => {
+                let age = clock::wall().0.checked_sub(here.source.asked.0);
+                self.reference.digest.is_some() || age.is_some_and(|age| age < time)
+            }
+        };
+        // What must not be fetched cannot be looked at again either: it is refused where it is used.
+        enough && (self.trusts(here) || self.policy == PullPolicy::Never)
+    }
+
+    /// Whether what is here will do when its registry cannot be asked.
+    fn may_do_with(&self, here: &Here) -> bool {
+        matches!(self.policy, PullPolicy::Every(_)) && self.trusts(here)
+    }
+
+    fn trusts(&self, here: &Here) -> bool {
+        self.registries.policy.trusts(&self.reference, here.source.signed_by.as_ref())
+    }
+}
+
+/// The manifest for the platform that is wanted: of an index, the best it has.
+fn for_target(
     session: &Session<'_>,
-    reference: &Reference,
+    target: &Target<'_>,
     top: Fetched,
     patience: &dyn Fn() -> Patience,
-    watcher: &dyn Watcher,
 ) -> Result<(Fetched, Manifest)> {
-    let name = reference.familiar();
+    let name = target.reference.familiar();
     let mut fetched = top;
     // An index in an index is rare, a longer chain is a trap.
     for _ in 0..3 {
@@ -170,11 +341,48 @@ fn for_host(
             check_kind(&what, &fetched, &manifest)?;
             return Ok((fetched, manifest));
         }
-        let ours = index.manifests.iter().find(|entry| may_run(entry));
-        let ours = ours.ok_or_else(|| no_platform(&name, &index))?.digest()?;
-        fetched = patience().retry(watcher, || session.manifest(ours.as_str()))?;
+        let best = choose(&index, target.platform.as_ref());
+        let best = best.ok_or_else(|| match &target.platform {
+            None => no_platform(&name, &index),
+            Some(wanted) => {
+                let (image, wanted) = (name.clone(), wanted.to_string());
+                ImageError::OtherPlatform { image, found: platforms(&index), wanted }
+            }
+        })?;
+        let best = best.digest()?;
+        fetched = patience().retry(target.watcher, || session.manifest(best.as_str()))?;
     }
     Err(bad(name, "an index in an index in an index …"))
+}
+
+/// Finds who has signed the image, if somebody must have: the fingerprint of the key.
+fn verify(
+    session: &Session<'_>,
+    target: &Target<'_>,
+    digests: &[&Digest],
+) -> Result<Option<Digest>> {
+    let Target { registries, reference, watcher, .. } = target;
+    let Some(keys) = registries.policy.keys(reference) else { return Ok(None) };
+    let mut seen = 0;
+    for (at, digest) in digests.iter().enumerate() {
+        // Without an index both are the same.
+        if digests[..at].contains(digest) {
+            continue;
+        }
+        let patience = Patience::new(session.timeouts());
+        let statements = patience.retry(*watcher, || session.signatures(digest))?;
+        seen += statements.len();
+        let key = statements.iter().find_map(|statement| statement.by(keys, digests));
+        if let Some(key) = key {
+            return Ok(Some(key.fingerprint()));
+        }
+    }
+    let reason = match seen {
+        0 => "it must be signed, and has no signature".to_owned(),
+        1 => "its signature is not by a key that the policy names".to_owned(),
+        seen => format!("none of its {seen} signatures is by a key that the policy names"),
+    };
+    Err(registries.policy.refused(reference, reason))
 }
 
 /// Refuses manifests of other things than container images.
@@ -232,8 +440,8 @@ fn layers(
                     // Ends when nothing is wanted any more, or another thread has failed.
                     while locked(&failure).is_none() {
                         let Some(next) = locked(&wanted).pop_front() else { break };
-                        let patience = Patience::new(place.registries.timeouts);
-                        let got = download(staging, pool, &session, &next, patience, watcher)?;
+                        let patience = || Patience::new(place.registries.timeouts);
+                        let got = download(staging, pool, &session, &next, &patience, watcher)?;
                         if let Some(layer) = got {
                             locked(&arrived).insert(next.digest, layer);
                         }

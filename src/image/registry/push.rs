@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::thread;
 
-use super::auth::Shown;
 use super::http::Sent;
 use super::session::{Place, Session};
-use super::settings::{Progress, Registries, Watcher};
-use super::trouble::{Patience, Tried, cancelled};
+use super::settings::{Registries, Watcher};
+use super::trouble::{Patience, Tried, Trouble, cancelled};
 use crate::image::disk::locked;
 use crate::image::document::{Descriptor, Manifest, media};
 use crate::image::error::{ImageError, Result};
 use crate::image::reference::Reference;
 use crate::image::store::{Image, Store};
-use crate::model::Digest;
+use crate::model::{Digest, Progress};
 
 /// How many layers go at the same time.
 const AT_ONCE: usize = 4;
@@ -43,19 +42,20 @@ impl Store {
         let manifest: Manifest = self.document(&image.manifest)?;
         // Mirrors are for reading.
         let own = Registries { mirrors: BTreeMap::new(), ..registries.clone() };
-        let host = own.hosts(&name).pop().unwrap_or_default();
+        let Some(host) = own.hosts(&name).pop() else {
+            return Err(ImageError::NotFound(reference.to_owned()));
+        };
         let place = Place {
             registries: &own,
             registry: name.registry.clone(),
             host,
             repository: name.repository.clone(),
             actions: "pull,push",
-            shown: Shown::default(),
+            sources: siblings(&image, &name),
         };
         let session = Session::open(&place)?;
-        let siblings = siblings(&image, &name);
-        self.send_layers(&place, &manifest, &siblings, watcher)?;
-        let upload = Upload { store: self, session: &session, siblings: &[], watcher };
+        self.send_layers(&place, &manifest, watcher)?;
+        let upload = Upload { store: self, session: &session, sources: &[], watcher };
         upload.blob(&manifest.config)?;
         let bytes = self.small_blob(&image.manifest)?;
         let media_type = match manifest.media_type.as_str() {
@@ -71,7 +71,6 @@ impl Store {
         &self,
         place: &Place<'_>,
         manifest: &Manifest,
-        siblings: &[String],
         watcher: &dyn Watcher,
     ) -> Result<()> {
         let mut seen = BTreeSet::new();
@@ -86,7 +85,8 @@ impl Store {
                 scope.spawn(|| {
                     let work = || -> Result<()> {
                         let session = Session::open(place)?;
-                        let upload = Upload { store: self, session: &session, siblings, watcher };
+                        let sources = &place.sources;
+                        let upload = Upload { store: self, session: &session, sources, watcher };
                         // Ends when nothing is left to send, or another thread has failed.
                         while locked(&failure).is_none() {
                             let Some(next) = locked(&todo).pop_front() else { break };
@@ -119,7 +119,7 @@ fn siblings(image: &Image, name: &Reference) -> Vec<String> {
 struct Upload<'a> {
     store: &'a Store,
     session: &'a Session<'a>,
-    siblings: &'a [String],
+    sources: &'a [String],
     watcher: &'a dyn Watcher,
 }
 
@@ -137,8 +137,12 @@ impl Upload<'_> {
             return Ok(());
         }
         let mut to = None;
-        for from in self.siblings {
-            to = self.session.begin_upload(digest, Some(from))?;
+        for from in self.sources {
+            to = match self.session.begin_upload(digest, Some(from)) {
+                // It may not be ours to take from; then it is sent.
+                Err(Trouble::Final(_)) => continue,
+                begun => begun?,
+            };
             if to.is_none() {
                 self.watcher.progress(Progress::Exists(digest.clone()));
                 return Ok(());

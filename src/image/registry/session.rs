@@ -9,12 +9,14 @@ use hyper::header::{
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::auth::{self, Challenge, Shown};
+use super::auth::{self, Challenge};
 use super::http::{Answer, Asked, Client, Received, Sent};
-use super::settings::{Registries, Timeouts};
+use super::memory;
+use super::settings::{Host, Registries, Timeouts};
+use super::signature::{self, Signed};
 use super::trouble::{Tried, Trouble};
-use super::url::Url;
-use crate::image::document::{digest_of, media};
+use super::url::{Scheme, Url};
+use crate::image::document::{Index, Manifest, digest_of, media};
 use crate::image::error::ImageError;
 use crate::image::limits::DOCUMENT;
 use crate::model::Digest;
@@ -23,21 +25,22 @@ use crate::model::Digest;
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     pub(super) registries: &'a Registries,
-    /// The registry's name, as in references: logins go by it.
+    /// The registry's name, as in references.
     pub(super) registry: String,
     /// The host that is asked.
-    pub(super) host: String,
+    pub(super) host: Host,
     /// The path of the repository.
     pub(super) repository: String,
     /// `pull` or `pull,push`.
     pub(super) actions: &'static str,
-    pub(super) shown: Shown,
+    /// Other repositories of the registry, from which layers may be taken over.
+    pub(super) sources: Vec<String>,
 }
 
 /// One thread's connection to a repository.
 pub(super) struct Session<'a> {
     place: &'a Place<'a>,
-    client: Client,
+    client: Client<'a>,
 }
 
 /// A manifest or index as a registry gave it.
@@ -49,6 +52,14 @@ pub(super) struct Fetched {
 }
 
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// Every registry says this, and no web server.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// How many statements about an image are read.
+const MOST_STATEMENTS: usize = 50;
+/// How large one may be, in bytes.
+const LARGEST_STATEMENT: u64 = 1 << 20;
+/// How much of a refusal is read, in bytes.
+const LONGEST_REFUSAL: u64 = 64 << 10;
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 #[derive(Default, Deserialize)]
@@ -66,7 +77,7 @@ struct OneError {
 
 impl<'a> Session<'a> {
     pub(super) fn open(place: &'a Place<'a>) -> Result<Self, ImageError> {
-        let client = Client::new(place.registries.timeouts);
+        let client = Client::new(place.registries);
         let client = client.map_err(|error| place.failed("reach", error))?;
         Ok(Self { place, client })
     }
@@ -78,8 +89,7 @@ impl<'a> Session<'a> {
 
     /// Whether the registry lets us in.
     pub(super) fn enter(&self) -> Tried<()> {
-        let Place { registries, host, .. } = self.place;
-        let url = Url::new(registries.scheme(host), host, "/v2/");
+        let url = self.place.url("/v2/");
         let answer = self.send(&url, Asked::default())?;
         self.ok(answer, "log in to", "the registry").map(drop)
     }
@@ -96,6 +106,10 @@ impl<'a> Session<'a> {
     pub(super) fn manifest(&self, tag: &str) -> Tried<Fetched> {
         let asked = Asked { headers: vec![accept()], ..Asked::default() };
         let answer = self.ok(self.send(&self.manifest_url(tag), asked)?, "find", tag)?;
+        self.fetched(answer, tag)
+    }
+
+    fn fetched(&self, answer: Answer<'_>, tag: &str) -> Tried<Fetched> {
         let media_type = answer.header(CONTENT_TYPE).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_owned();
         let bytes =
@@ -138,6 +152,63 @@ impl<'a> Session<'a> {
             ));
         }
         Ok((answer.body, partial || offset == 0))
+    }
+
+    /// The statements that are made of a manifest in its repository, signed by whomever: those under
+    /// the tag where cosign puts them, then those that refer to it.
+    pub(super) fn signatures(&self, digest: &Digest) -> Tried<Vec<Signed>> {
+        let mut found = Vec::new();
+        if let Some(beside) = self.manifest_if_there(&format!("sha256-{}.sig", digest.hex()))? {
+            self.statements(&beside, &mut found)?;
+        }
+        for entry in self.referrers(digest)?.manifests.iter().take(MOST_STATEMENTS) {
+            if let Some(beside) = self.manifest_if_there(&entry.digest)? {
+                self.statements(&beside, &mut found)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// What refers to a manifest. Registries that do not keep such lists have them under a tag.
+    /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers>
+    fn referrers(&self, digest: &Digest) -> Tried<Index> {
+        let answer = self.send(&self.url(&format!("referrers/{digest}")), Asked::default())?;
+        if answer.status.is_success() {
+            let bytes = answer.bytes(DOCUMENT).map_err(|error| self.broken("read", error))?;
+            // A registry that knows nothing of it may show a page instead.
+            return Ok(serde_json::from_slice(&bytes).unwrap_or_default());
+        }
+        drop(answer.bytes(LONGEST_REFUSAL));
+        let list = self.manifest_if_there(&format!("sha256-{}", digest.hex()))?;
+        Ok(list.and_then(|list| serde_json::from_slice(&list.bytes).ok()).unwrap_or_default())
+    }
+
+    /// The statements of one manifest: its layers.
+    fn statements(&self, beside: &Fetched, found: &mut Vec<Signed>) -> Tried<()> {
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(&beside.bytes) else { return Ok(()) };
+        for layer in manifest.layers.iter().take(MOST_STATEMENTS) {
+            let (Ok(digest), true) = (layer.digest(), layer.size <= LARGEST_STATEMENT) else {
+                continue;
+            };
+            if layer.media_type.starts_with(signature::BUNDLE) {
+                found.extend(Signed::bundle(&self.small_blob(&digest)?));
+            } else if let Some(signature) = layer.annotations.get(signature::SIGNATURE)
+                && layer.media_type == signature::SIMPLE
+            {
+                found.extend(Signed::simple(self.small_blob(&digest)?, signature));
+            }
+        }
+        Ok(())
+    }
+
+    fn manifest_if_there(&self, tag: &str) -> Tried<Option<Fetched>> {
+        let asked = Asked { headers: vec![accept()], ..Asked::default() };
+        let answer = self.send(&self.manifest_url(tag), asked)?;
+        if answer.status == StatusCode::NOT_FOUND {
+            drop(answer.bytes(LONGEST_REFUSAL));
+            return Ok(None);
+        }
+        self.fetched(self.ok(answer, "find", tag)?, tag).map(Some)
     }
 
     /// Whether the repository has a blob.
@@ -201,60 +272,94 @@ impl<'a> Session<'a> {
     }
 
     fn url(&self, path: &str) -> Url {
-        let Place { registries, host, repository, .. } = self.place;
-        Url::new(registries.scheme(host), host, &format!("/v2/{repository}/{path}"))
+        self.place.url(&format!("/v2/{}/{path}", self.place.repository))
     }
 
     /// Sends a request as whoever we are. Asked for it, shows that, once.
     fn send(&self, url: &Url, asked: Asked<'_>) -> Tried<Answer<'_>> {
-        let Place { host, shown, .. } = self.place;
-        let scope = self.place.scope();
-        let Asked { method, headers, body, report } = asked;
-        let known = shown.header(host, &scope);
-        let again = match &body {
-            Sent::Nothing => Some(Sent::Nothing),
-            Sent::Bytes(bytes) => Some(Sent::Bytes(bytes)),
-            Sent::Stream(..) => None,
-        };
-        let answer = self.send_as(url, (&method, &headers), body, report, known.as_ref())?;
-        if answer.status != StatusCode::UNAUTHORIZED || url.host != *host {
+        let place = self.place;
+        let memory = &place.registries.memory;
+        let who = place.registries.logins.get(&place.host.account);
+        let scope = place.scope();
+        let question = memory::Asked::new(&place.host.name, &scope, who);
+        let known = memory.shown(&question).and_then(|shown| auth::header(&shown, who));
+        let again = asked.again();
+        let answer = self.send_first(url, asked, known.as_ref())?;
+        let url = answer.asked.clone();
+        if answer.status != StatusCode::UNAUTHORIZED || url.host != place.host.name {
             return Ok(answer);
         }
-        shown.forget(host, &scope);
+        memory.forget(&question);
         let challenge = answer.header(WWW_AUTHENTICATE).and_then(Challenge::parse);
-        drop(answer);
-        let Some(challenge) = challenge else { return Err(self.place.unauthorized()) };
-        let who = self.place.registries.logins.get(&self.place.registry);
-        let header =
-            auth::answer(&self.client, self.place.registries, host, &scope, &challenge, who)?;
-        let Some(header) = header else { return Err(self.place.unauthorized()) };
-        shown.keep(host, &scope, header.clone());
-        let Some(body) = again else {
-            let error = self.place.failed("send to", "the login ran out");
-            return Err(Trouble::passing(error));
+        // To its end, so that the connection can be used again.
+        drop(answer.bytes(LONGEST_REFUSAL));
+        let Some(challenge) = challenge else { return Err(place.unauthorized()) };
+        let host = &place.host.account;
+        let shown = auth::answer(&self.client, place.registries, host, &scope, &challenge, who)?;
+        let Some(shown) = shown else { return Err(place.unauthorized()) };
+        let header = auth::header(&shown, who);
+        memory.keep(question.clone(), shown);
+        let Some(asked) = again else {
+            return Err(Trouble::passing(place.failed("send to", "the login ran out")));
         };
-        let answer = self.send_as(url, (&method, &headers), body, report, Some(&header))?;
+        let answer = self.send_as(&url, asked, header.as_ref()).map_err(|e| self.reach(e))?;
         match answer.status {
-            StatusCode::UNAUTHORIZED => Err(self.place.unauthorized()),
+            StatusCode::UNAUTHORIZED => {
+                memory.forget(&question);
+                Err(place.unauthorized())
+            }
             _ => Ok(answer),
         }
+    }
+
+    /// Sends a request, with and without encryption where both may be, until it is known which of
+    /// them the host speaks.
+    fn send_first(&self, url: &Url, asked: Asked<'_>, shown: Option<&String>) -> Tried<Answer<'_>> {
+        let Place { registries, host, .. } = self.place;
+        let again = asked.again();
+        let first = self.send_as(url, asked, shown);
+        let known = registries.memory.scheme(&host.name).is_some();
+        let other = registries.schemes(host).iter().find(|scheme| **scheme != url.scheme);
+        if url.host == host.name
+            && let (Some(other), Some(again)) = (other, again)
+            && !known
+            && may_speak_otherwise(&first, url.scheme)
+        {
+            let other = Url { scheme: *other, ..url.clone() };
+            match self.send_as(&other, again, shown) {
+                Ok(answer) if !is_plain_refusal(&answer) => {
+                    registries.memory.speaks(&host.name, other.scheme);
+                    return Ok(answer);
+                }
+                // It does speak TLS, and that is what is wrong.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(self.reach(error));
+                }
+                _ => {}
+            }
+        } else if first.is_ok() && url.host == host.name {
+            registries.memory.speaks(&host.name, url.scheme);
+        } else if first.is_err() {
+            registries.memory.forget_scheme(&host.name);
+        }
+        first.map_err(|error| self.reach(error))
     }
 
     fn send_as(
         &self,
         url: &Url,
-        (method, headers): (&Method, &[(HeaderName, String)]),
-        body: Sent<'_>,
-        report: Option<&dyn Fn(u64) -> bool>,
+        mut asked: Asked<'_>,
         shown: Option<&String>,
-    ) -> Tried<Answer<'_>> {
-        let mut headers = headers.to_vec();
+    ) -> io::Result<Answer<'_>> {
         // An upload may be sent to another host, which has its own ways.
-        if url.host == self.place.host {
-            headers.extend(shown.map(|shown| (AUTHORIZATION, shown.clone())));
+        if url.host == self.place.host.name {
+            asked.headers.extend(shown.map(|shown| (AUTHORIZATION, shown.clone())));
         }
-        let asked = Asked { method: method.clone(), headers, body, report };
-        self.client.send(url, asked).map_err(|error| self.broken("reach", error))
+        self.client.send(url, asked)
+    }
+
+    fn reach(&self, error: io::Error) -> Trouble {
+        self.broken("reach", error)
     }
 
     /// The answer, if it says yes.
@@ -263,9 +368,8 @@ impl<'a> Session<'a> {
         if status.is_success() {
             return Ok(answer);
         }
-        let wait =
-            answer.header(RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        let said = answer.bytes(64 << 10).unwrap_or_default();
+        let wait = answer.header(RETRY_AFTER).and_then(retry_after);
+        let said = answer.bytes(LONGEST_REFUSAL).unwrap_or_default();
         let said: Errors = serde_json::from_slice(&said).unwrap_or_default();
         let said = said.errors.into_iter().next().unwrap_or_default();
         let Place { registry, repository, .. } = self.place;
@@ -308,20 +412,38 @@ impl<'a> Session<'a> {
 }
 
 impl Place<'_> {
+    /// A path of the host.
+    fn url(&self, path: &str) -> Url {
+        let schemes = self.registries.schemes(&self.host);
+        let known = self.registries.memory.scheme(&self.host.name);
+        let scheme = known.filter(|known| schemes.contains(known)).unwrap_or(schemes[0]);
+        Url::new(scheme, &self.host.name, path)
+    }
+
+    /// What a token must allow, with blanks between.
     fn scope(&self) -> String {
-        match self.repository.as_str() {
-            "" => String::new(),
-            repository => format!("repository:{repository}:{}", self.actions),
+        if self.repository.is_empty() {
+            return String::new();
         }
+        let own = format!("repository:{}:{}", self.repository, self.actions);
+        let others = self.sources.iter().map(|source| format!("repository:{source}:pull"));
+        [own].into_iter().chain(others).collect::<Vec<_>>().join(" ")
     }
 
     pub(super) fn failed(&self, doing: &str, reason: impl ToString) -> ImageError {
-        let doing = format!("{doing} {}/{} at {}", self.registry, self.repository, self.host);
+        let at = match self.registry == self.host.name {
+            true => String::new(),
+            false => format!(" at {}", self.host.name),
+        };
+        let doing = match self.repository.as_str() {
+            "" => format!("{doing} registry {}{at}", self.registry),
+            repository => format!("{doing} {}/{repository}{at}", self.registry),
+        };
         ImageError::Registry { doing, reason: reason.to_string() }
     }
 
     fn unauthorized(&self) -> Trouble {
-        let Self { registry, .. } = self;
+        let registry = &self.host.account;
         let known = self.registries.logins.get(registry).is_some();
         let reason = match self.registries.logins.helper(registry) {
             _ if known => "the registry does not accept the login; log in again with ".to_owned(),
@@ -333,6 +455,35 @@ impl Place<'_> {
         };
         Trouble::Final(self.failed("use", format!("{reason}`orca login {registry}`")))
     }
+}
+
+/// Whether a host that was asked without encryption says that it wants some.
+fn is_plain_refusal(answer: &Answer<'_>) -> bool {
+    answer.url.scheme == Scheme::Http
+        && answer.status == StatusCode::BAD_REQUEST
+        && !answer.headers.contains_key(API_VERSION)
+}
+
+/// Whether the host may be one that speaks the other way, with or without encryption.
+fn may_speak_otherwise(first: &io::Result<Answer<'_>>, scheme: Scheme) -> bool {
+    match first {
+        Ok(answer) => is_plain_refusal(answer),
+        Err(error) => match error.kind() {
+            io::ErrorKind::Interrupted => false,
+            // Who wants encryption says so, or hangs up.
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut => scheme == Scheme::Https,
+            _ => true,
+        },
+    }
+}
+
+/// When to come back: in seconds, or as a time.
+fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = jiff::fmt::rfc2822::parse(text).ok()?;
+    Duration::try_from(time.timestamp().duration_since(jiff::Timestamp::now())).ok()
 }
 
 fn accept() -> (HeaderName, String) {

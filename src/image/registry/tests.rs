@@ -12,12 +12,12 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Credentials, Progress, Registries, Silent, Timeouts, Watcher};
+use super::{Registries, Silent, Timeouts, Watcher};
 use crate::image::disk::locked;
 use crate::image::document::{Platform, digest_of, media};
 use crate::image::store::{Image, Store};
 use crate::image::testing::{Archive, gzip, zstd};
-use crate::model::Digest;
+use crate::model::{Credentials, Digest, Progress};
 
 /// One request, as a test sees it.
 struct Asked {
@@ -391,8 +391,8 @@ fn a_beginning_that_went_bad_is_dropped() {
     let (dir, store) = store();
     let partial = dir.path().join("images/partial").join(digest.hex());
     std::fs::write(&partial, vec![0; 1000]).unwrap();
-    store.pull(&fake.name("x:1"), &quick(), &Silent).unwrap_err();
     store.pull(&fake.name("x:1"), &quick(), &Silent).unwrap();
+    assert!(!partial.exists());
 }
 
 #[test]
@@ -556,6 +556,120 @@ fn redirections_end() {
     let (_dir, store) = store();
     let error = store.pull(&fake.name("x:1"), &quick(), &Silent).unwrap_err().to_string();
     assert!(error.contains("redirects more than"), "{error}");
+}
+
+#[test]
+fn who_asks_to_wait_for_long_is_not_waited_for() {
+    for wait in ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"] {
+        let fake = Fake::start(move |_| reply(429, b"").with("retry-after", wait));
+        let (_dir, store) = store();
+        let error = store.pull(&fake.name("x:1"), &quick(), &Silent).unwrap_err().to_string();
+        assert!(error.contains("come back in"), "{error}");
+        assert_eq!(fake.log().len(), 1);
+    }
+}
+
+#[test]
+fn a_password_is_shown_at_once_where_it_was_asked_for() {
+    let content = Content::new(gzip);
+    let fake = Fake::start(move |asked| match asked.headers.get("authorization") {
+        Some(header) if header == "Basic bWU6c2VjcmV0" => content.answer(asked),
+        _ => reply(401, b"").with("www-authenticate", "Basic realm=\"x\""),
+    });
+    let mut registries = quick();
+    let login = |password: &str| Credentials::Password {
+        user: "me".to_owned(),
+        password: password.to_owned(),
+    };
+    let host = fake.name("").replace('/', "");
+    registries.logins.add(&host, login("secret"));
+    let (_dir, store) = store();
+    store.pull(&fake.name("x:1"), &registries, &Silent).unwrap();
+    fake.log();
+    // The same memory, as in the daemon.
+    store.pull(&fake.name("x:1"), &registries, &Silent).unwrap();
+    assert_eq!(fake.log(), ["HEAD /v2/x/manifests/1"]);
+    registries.logins.add(&host, login("wrong"));
+    let error = store.pull(&fake.name("x:1"), &registries, &Silent).unwrap_err().to_string();
+    assert!(error.contains("log in again"), "{error}");
+}
+
+#[test]
+fn a_mirror_does_not_see_the_login_of_the_registry() {
+    let content = Content::new(gzip);
+    let mirror = Fake::start(|asked| {
+        assert!(!asked.headers.contains_key("authorization"));
+        reply(401, b"").with("www-authenticate", "Basic realm=\"x\"")
+    });
+    let origin = Fake::start(move |asked| content.answer(asked));
+    let mut registries = quick();
+    let host = origin.name("").replace('/', "");
+    let login = Credentials::Password { user: "me".to_owned(), password: "secret".to_owned() };
+    registries.logins.add(&host, login);
+    registries.mirrors.insert(host, vec![format!("http://{}", mirror.name("").replace('/', ""))]);
+    let (_dir, store) = store();
+    store.pull(&origin.name("x:1"), &registries, &Silent).unwrap();
+    assert!(!mirror.log().is_empty());
+}
+
+#[test]
+fn a_proxy_is_told_which_host_is_meant() {
+    let content = Content::new(gzip);
+    let proxy = Fake::start(move |asked| {
+        // me:secret
+        assert_eq!(asked.headers["proxy-authorization"], "Basic bWU6c2VjcmV0");
+        assert_eq!(asked.headers["host"], "registry.test");
+        let path = asked.path.strip_prefix("http://registry.test").unwrap().to_owned();
+        let (method, headers) = (asked.method.clone(), asked.headers.clone());
+        content.answer(&Asked { method, path, headers })
+    });
+    let mut registries = quick();
+    registries.proxies.http = Some(format!("http://me:secret@127.0.0.1:{}", proxy.port));
+    let mirror = vec!["http://registry.test".to_owned()];
+    registries.mirrors.insert("registry.test".to_owned(), mirror);
+    let (_dir, store) = store();
+    store.pull("registry.test/x:1", &registries, &Silent).unwrap();
+}
+
+#[test]
+fn what_does_not_speak_http_is_told() {
+    // Something that hangs up, as one that wants TLS may; it has no TLS either.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            drop(stream.unwrap().write_all(b"SSH-2.0-OpenSSH_9.2\r\n"));
+        }
+    });
+    let (_dir, store) = store();
+    let error = store.pull(&format!("127.0.0.1:{port}/x:1"), &quick(), &Silent).unwrap_err();
+    assert!(matches!(error, crate::image::ImageError::Registry { .. }), "{error}");
+}
+
+#[test]
+fn a_platform_is_chosen_by_its_name() {
+    let content = Content::new(gzip);
+    let ours = digest_of(&content.manifest);
+    let platform = |text: &str| text.parse::<Platform>().unwrap();
+    let index = json!({"schemaVersion": 2, "manifests": [
+        {"mediaType": media::MANIFEST, "digest": digest_of(b"v6"), "size": 1,
+         "platform": {"os": "linux", "architecture": "arm", "variant": "v6"}},
+        {"mediaType": media::MANIFEST, "digest": ours, "size": 1,
+         "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}},
+    ]});
+    let index: crate::image::document::Index = serde_json::from_value(index).unwrap();
+    let choose = |text: &str| {
+        crate::image::layout::choose(&index, Some(&platform(text))).map(|e| e.digest.clone())
+    };
+    assert_eq!(choose("linux/arm/v7"), Some(ours.to_string()));
+    assert_eq!(choose("armhf"), Some(ours.to_string()));
+    assert_eq!(choose("linux/arm/v6"), Some(digest_of(b"v6").to_string()));
+    assert_eq!(choose("linux/amd64"), None);
+    assert_eq!(platform("x86_64"), platform("linux/amd64"));
+    assert_eq!(platform("linux/arm64").rank(&platform("linux/arm64/v8")), Some(0));
+    for bad in ["", "linux/", "windows/amd64", "a/b/c/d", "linux/a b", "../x"] {
+        assert!(bad.parse::<Platform>().is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::settings::{Progress, Timeouts, Watcher};
+use super::settings::{Timeouts, Watcher};
 use crate::image::error::ImageError;
+use crate::model::Progress;
+use crate::sys::random;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub(super) struct Patience {
     tried: u32,
 }
 
-/// The longest wait that a registry may ask for.
+/// The longest wait that a registry may ask for: nobody sits and waits for an hour.
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Patience {
@@ -71,9 +73,13 @@ impl Patience {
         if self.tried == self.timeouts.retries {
             return Err(error);
         }
+        if let Some(asked) = asked.filter(|asked| *asked > LONGEST) {
+            return Err(not_before(error, asked));
+        }
         let doubled = self.timeouts.back_off.saturating_mul(1 << self.tried.min(10));
         self.tried += 1;
-        let wait = asked.unwrap_or(doubled).min(LONGEST);
+        // Many hosts that failed together should not come back together.
+        let wait = jittered(asked.unwrap_or(doubled).min(LONGEST));
         let reason = match std::error::Error::source(&error) {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
@@ -100,6 +106,23 @@ impl Patience {
                 Err(trouble) => self.wait(trouble, watcher)?,
             }
         }
+    }
+}
+
+/// `wait` and up to a quarter more.
+fn jittered(wait: Duration) -> Duration {
+    let share = u32::try_from(random::below(250)).unwrap_or(0);
+    wait + wait * share / 1000
+}
+
+/// The error with the time after which trying again may help.
+fn not_before(error: ImageError, wait: Duration) -> ImageError {
+    match error {
+        ImageError::Registry { doing, reason } => {
+            let reason = format!("{reason}; it asks to come back in {} seconds", wait.as_secs());
+            ImageError::Registry { doing, reason }
+        }
+        other => other,
     }
 }
 

@@ -14,7 +14,7 @@ fn stack(name: &str, services: &[&str], with: impl FnOnce(&mut Project)) -> Stac
     }
     with(&mut project);
     let id = Digest::sha256(&"0".repeat(64)).unwrap();
-    let image = PinnedImage { id, config: ImageConfig::default() };
+    let image = PinnedImage { id, digest: None, config: ImageConfig::default() };
     Stack { project, images: BTreeMap::from([("image".to_owned(), image)]), ..Stack::default() }
 }
 

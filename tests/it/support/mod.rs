@@ -69,6 +69,8 @@ impl Orca {
             .args(args)
             .env("ORCA_ROOT", self.root())
             .env("ORCA_RUN", self.run_dir())
+            .env("ORCA_CONFIG", self.files().join("config"))
+            .env("DOCKER_CONFIG", self.files().join("docker"))
             .env_remove("COMPOSE_FILE")
             .current_dir(self.files())
             .stdin(Stdio::null());
@@ -78,6 +80,16 @@ impl Orca {
     /// Runs the program to its end, whatever that is.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::new(args, self.command(args).output().unwrap())
+    }
+
+    /// Runs the program with something on its standard input.
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
+        use std::io::Write as _;
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Ran::new(args, child.wait_with_output().unwrap())
     }
 
     /// Runs the program; it must succeed. Returns what it printed.

@@ -10,8 +10,8 @@ use super::super::*;
 use crate::api::control::*;
 use crate::engine::Event;
 use crate::model::{
-    AttemptId, ContainerId, Health, ServiceStatus, Stack, StackStatus, TaskId, TaskState,
-    TaskStatus, Timestamp,
+    AttemptId, ContainerId, Health, PullPolicy, ServiceStatus, Stack, StackStatus, TaskId,
+    TaskState, TaskStatus, Timestamp,
 };
 
 /// What it was told, and what it says.
@@ -286,6 +286,30 @@ impl Control for Fake {
         sender.try_send(io::Result::Ok(b"one".to_vec())).unwrap();
         sender.try_send(Ok(b"two".to_vec())).unwrap();
         Ok(chunks)
+    }
+
+    async fn pull_images(&self, request: Pull) -> Answer<Transfers> {
+        let (sender, transfers) = mpsc::channel(16);
+        for (index, image) in request.images.iter().enumerate() {
+            let event = match image.policy {
+                PullPolicy::Never => TransferEvent::Failed(ControlError::not_found("none here")),
+                _ => TransferEvent::Transferred(Transferred {
+                    digest: format!("{} as {:?}", image.reference, request.logins),
+                    ..Transferred::default()
+                }),
+            };
+            sender.try_send(Transfer { image: u32::try_from(index).unwrap(), event }).unwrap();
+        }
+        Ok(transfers)
+    }
+
+    async fn push_images(&self, request: Push) -> Answer<Transfers> {
+        self.call(format!("push {:?}", request.references))?;
+        Ok(mpsc::channel(1).1)
+    }
+
+    async fn check_login(&self, request: CheckLogin) -> Answer<()> {
+        self.call(format!("log in {} {:?}", request.registry, request.credentials))
     }
 
     async fn images(&self) -> Answer<Vec<ImageSummary>> {

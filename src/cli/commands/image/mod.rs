@@ -6,6 +6,7 @@ mod inspect;
 mod layout;
 mod list;
 mod remove;
+mod transfer;
 
 pub(crate) use list::familiar;
 pub(crate) use remove::told;
@@ -18,6 +19,18 @@ use crate::cli::error::Outcome;
 /// The verbs of `image`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageVerb {
+    /// Get images from their registries
+    ///
+    /// What is here already is not fetched again. Starts the daemon if none runs.
+    #[command(after_help = "Examples:\n  \
+        orca image pull nginx:1.29\n  \
+        orca image pull registry.lan:5000/shop/web@sha256:…")]
+    Pull(transfer::PullArgs),
+    /// Send images to their registries
+    #[command(after_help = "Examples:\n  \
+        orca image tag web:1 registry.lan:5000/shop/web:1\n  \
+        orca image push registry.lan:5000/shop/web:1")]
+    Push(transfer::PushArgs),
     /// Load images from an archive that docker, podman, skopeo or orca wrote
     ///
     /// Plain, gzip and zstd archives, in docker's or the OCI format. Starts the daemon if none runs.
@@ -51,6 +64,8 @@ pub(crate) enum ImageVerb {
 /// Runs a verb of `image`.
 pub(crate) async fn run(context: &Context, verb: ImageVerb) -> Outcome<u8> {
     match verb {
+        ImageVerb::Pull(args) => transfer::pull(context, args).await,
+        ImageVerb::Push(args) => transfer::push(context, args).await,
         ImageVerb::Load(args) => archive::load(context, args).await,
         ImageVerb::Save(args) => archive::save(context, args).await,
         ImageVerb::Import(args) => import::run(context, args).await,

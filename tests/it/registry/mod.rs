@@ -1,0 +1,10 @@
+//! Registries: a real one, with the programs of others at the other end.
+
+mod access;
+mod commands;
+mod faults;
+mod peers;
+mod policy;
+mod server;
+mod store;
+mod token;
