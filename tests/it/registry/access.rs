@@ -191,6 +191,28 @@ fn a_proxy_leads_to_a_registry() {
     }
 }
 
+#[test]
+fn a_registry_elsewhere_without_encryption_must_be_listed() {
+    let registry = Registry::start();
+    // So that it is elsewhere.
+    let proxy = Proxy::start(registry.port);
+    let orca = Orca::new();
+    let host = format!("registry.test:{}", registry.port);
+    let proxies =
+        format!(r#"{{"http-proxy": "127.0.0.1:{0}", "https-proxy": "127.0.0.1:{0}"}}"#, proxy.port);
+    orca.write("config/registries.json", &format!(r#"{{"proxies": {proxies}}}"#));
+    let orca = orca.with_busybox();
+    let name = format!("{host}/x:1");
+    orca.ok(&["image", "tag", "busybox", &name]);
+    let ran = orca.run(&["image", "push", &name]).expect(1);
+    assert!(ran.stderr.contains("does not speak TLS"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("insecure-registries"), "{}", ran.stderr);
+    let list = format!(r#"{{"proxies": {proxies}, "insecure-registries": ["{host}"]}}"#);
+    orca.write("config/registries.json", &list);
+    publish(&orca, &name);
+    orca.ok(&["image", "pull", &name]);
+}
+
 /// A proxy that leads everybody to one port.
 struct Proxy {
     port: u16,
@@ -222,9 +244,14 @@ fn lead(mut from: TcpStream, to: u16, heads: &Mutex<Vec<String>>) {
         }
         head.push(byte[0]);
     }
-    heads.lock().unwrap().push(String::from_utf8(head).unwrap());
-    from.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
     let mut there = TcpStream::connect(("127.0.0.1", to)).unwrap();
+    if head.starts_with(b"CONNECT ") {
+        from.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+    } else {
+        // A server understands what is meant for a proxy, too.
+        there.write_all(&head).unwrap();
+    }
+    heads.lock().unwrap().push(String::from_utf8(head).unwrap());
     let (mut from_copy, mut there_copy) = (from.try_clone().unwrap(), there.try_clone().unwrap());
     let back = std::thread::spawn(move || {
         drop(std::io::copy(&mut there_copy, &mut from_copy));
