@@ -38,10 +38,6 @@ pub(crate) struct PullArgs {
     #[arg(short, long)]
     quiet: bool,
 
-    /// Accepted for docker compose: images are always pulled side by side
-    #[arg(long, hide = true)]
-    parallel: bool,
-
     /// Accepted for docker compose, and has no effect
     #[arg(long, hide = true)]
     no_parallel: bool,
