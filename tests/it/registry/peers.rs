@@ -213,11 +213,8 @@ impl Podman {
         let mut command = Command::new("podman");
         command
             .args(["--root", &path("root"), "--runroot", &path("run"), "--tmpdir", &path("tmp")])
-            .args([
-                "--cgroup-manager=cgroupfs",
-                "--events-backend=none",
-                "--storage-driver=overlay",
-            ])
+            .args(["--cgroup-manager=cgroupfs", "--events-backend=none"])
+            .args(["--storage-driver=overlay", "--runtime=runc"])
             .args(args);
         command
     }
@@ -228,16 +225,10 @@ impl Podman {
 
     fn tree(&self, name: &str) -> BTreeMap<String, Entry> {
         self.ok(&["pull", "-q", "--tls-verify=false", name]);
-        let run = [
-            "run",
-            "-d",
-            "--network=none",
-            "--cgroups=disabled",
-            "--ulimit=host",
-            name,
-            "sleep",
-            "1000",
-        ];
+        // Podman's own limits are more than a test in a container may give.
+        let limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+        let run =
+            [&["run", "-d", "--network=none"][..], &limits, &[name, "sleep", "1000"]].concat();
         let id = self.ok(&run);
         let pid = self.ok(&["inspect", "-f", "{{.State.Pid}}", &id]);
         let tree = tree(pid.parse().unwrap());
