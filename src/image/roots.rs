@@ -13,6 +13,7 @@ use super::staging::remove;
 use super::store::Store;
 use super::unpack::copy_attributes;
 use crate::model::{ContainerId, Digest, Rootfs};
+use crate::sys::quota;
 
 impl Store {
     /// Makes the root of a container from an image: nothing is mounted, the layers are only named.
@@ -52,6 +53,23 @@ impl Store {
         fs::rename(&draft, dir).doing("make", dir)
     }
 
+    /// Lets a container change so many bytes in its new root at most.
+    ///
+    /// # Errors
+    /// If there is no root, or its file system has no project quotas.
+    pub fn limit_root(&self, container: &ContainerId, bytes: u64) -> Result<()> {
+        let dir = self.root_dir(container);
+        let (upper, work) = (dir.join("upper"), dir.join("work"));
+        let limit = || match quota::is_limited(&upper)? {
+            true => Ok(()),
+            false => quota::limit(&[&upper, &work], bytes),
+        };
+        limit().map_err(|source| ImageError::Io {
+            doing: format!("limit the files of container {}", container.short()),
+            source,
+        })
+    }
+
     /// Removes the root of a container with all that was changed in it. Fine if there is none.
     ///
     /// # Errors
@@ -63,6 +81,8 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => {
                 done.doing("remove", &dir)?;
+                // One that stays limits nothing.
+                drop(quota::lift(&gone.join("upper")));
                 remove(&gone)
             }
         }

@@ -12,6 +12,7 @@ use super::decode::Packing;
 use super::disk::locked;
 use super::document::{finished, media};
 use crate::model::Digest;
+use crate::sys::writeback;
 
 /// Takes the bytes of a blob.
 #[derive(Debug)]
@@ -19,7 +20,12 @@ pub(super) struct Spool {
     path: PathBuf,
     hash: Sha256,
     shared: Arc<Growing>,
+    /// How much is on its way to the disk.
+    begun: u64,
 }
+
+/// How much is sent to the disk at once.
+const STRETCH: u64 = 8 << 20;
 
 /// A blob that is whole, in a file of the staging directory.
 #[derive(Debug, Clone)]
@@ -63,7 +69,7 @@ impl Spool {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create_new(true).open(path)?;
         let shared = Growing { file, state: Mutex::default(), more: Condvar::new() };
-        Ok(Self { path: path.to_owned(), hash: Sha256::new(), shared: Arc::new(shared) })
+        Ok(Self { path: path.to_owned(), hash: Sha256::new(), shared: Arc::new(shared), begun: 0 })
     }
 
     /// A blob of which the beginning may be in `file` (at `path`) already; it has `size` bytes in all.
@@ -83,8 +89,8 @@ impl Spool {
             }
         }
         let state = Mutex::new(State { written, ..State::default() });
-        let shared = Arc::new(Growing { file, state, more: Condvar::new() });
-        Ok(Self { path: path.to_owned(), hash, shared })
+        let shared = Growing { file, state, more: Condvar::new() };
+        Ok(Self { path: path.to_owned(), hash, shared: Arc::new(shared), begun: written })
     }
 
     /// How many bytes are there.
@@ -133,9 +139,15 @@ impl Write for Spool {
         let at = state.written;
         drop(state);
         self.shared.file.write_all_at(bytes, at)?;
-        self.hash.update(bytes);
-        locked(&self.shared.state).written += bytes.len() as u64;
+        let now = at + bytes.len() as u64;
+        locked(&self.shared.state).written = now;
         self.shared.more.notify_all();
+        self.hash.update(bytes);
+        if now - self.begun >= STRETCH {
+            // So that little is left to wait for in the end; what cannot be begun is done then.
+            drop(writeback::begin(&self.shared.file, self.begun, now - self.begun));
+            self.begun = now;
+        }
         Ok(bytes.len())
     }
 

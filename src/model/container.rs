@@ -45,6 +45,9 @@ pub struct Container {
     pub read_only: bool,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: u64,
+    /// How many bytes it may change in its root file system; `None`: as many as there are.
+    #[serde(default)]
+    pub storage_size: Option<u64>,
     /// Lines of `/etc/hosts` beside those for itself: address and name.
     pub extra_hosts: Vec<(String, String)>,
     /// What `/etc/resolv.conf` says.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use super::{HealthCheck, Protocol, Resources, Ulimits};
+use super::{HealthCheck, Protocol, Resources, Ulimits, parse_bytes};
 
 /// A compose project: one stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -628,6 +628,12 @@ impl Service {
             DeployMode::Global | DeployMode::GlobalJob => 1,
             DeployMode::Replicated | DeployMode::ReplicatedJob => self.deploy.replicas.unwrap_or(1),
         }
+    }
+
+    /// How many bytes a container may change in its root file system.
+    pub fn storage_size(&self) -> Option<u64> {
+        let size = parse_bytes(self.storage_opt.get("size")?).ok()?;
+        u64::try_from(size).ok().filter(|size| *size > 0)
     }
 
     /// How long its program has to end.

@@ -53,6 +53,7 @@ pub(super) fn start(look: &Look<'_>, id: TaskId, task: &Task) -> Result<Start, S
         mounts,
         read_only: service.read_only,
         shm_size: service.shm_size.unwrap_or(SHM_SIZE),
+        storage_size: service.storage_size(),
         extra_hosts: extra_hosts(look, stack, service),
         resolv: resolv(service, &namespaces.network),
         namespaces,

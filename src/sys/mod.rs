@@ -25,3 +25,4 @@ pub mod title;
 pub mod tuning;
 pub mod users;
 pub mod watch;
+pub mod writeback;

@@ -76,6 +76,24 @@ pub fn limit(directories: &[&Path], bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether directories made in this one can be limited.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`] with what is missing, if they cannot.
+pub fn check(directory: &Path) -> io::Result<()> {
+    let opened = open(directory)?;
+    free_project(&opened).map(drop).map_err(|error| explained(&opened, error))
+}
+
+/// Whether a directory has a limit.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn is_limited(directory: &Path) -> io::Result<bool> {
+    // A file system that knows no projects has no limits either.
+    Ok(attributes(&open(directory)?).is_ok_and(|found| found.project >= FIRST))
+}
+
 /// Takes the limit of a directory away; what is in it stays. Fine if there is none.
 ///
 /// # Errors

@@ -118,6 +118,84 @@ fn images_travel_in_every_form() {
 }
 
 #[test]
+fn sizes_are_held_to_or_refused_before_anything_starts() {
+    let orca = Orca::new().with_busybox();
+    for (name, rest) in [
+        ("a", "    storage_opt: {size: 2M}\n"),
+        ("b", "    volumes: ['v:/d']\nvolumes:\n  v: {driver_opts: {size: 2M}}\n"),
+    ] {
+        let head = format!("name: {name}\nservices:\n  web:\n    image: busybox\n");
+        orca.write("stack.yaml", &format!("{head}    command: sleep 1000\n{rest}"));
+        let ran = orca.run(&["up", "-f", "stack.yaml"]);
+        if ran.code == Some(1) {
+            // This disk cannot, and says why.
+            ran.says("project quotas").says("size");
+            continue;
+        }
+        ran.expect(0);
+        let path = if name == "a" { "/large" } else { "/d/large" };
+        let write = ["exec", "-T", "-f", "stack.yaml", "web", "dd", "if=/dev/zero", "bs=1M"];
+        let out = format!("of={path}");
+        orca.run(&[&write[..], &[&out, "count=4"]].concat()).expect(1);
+        orca.ok(&["down", "-v", "-f", "stack.yaml"]);
+    }
+}
+
+#[test]
+fn a_volume_in_memory_is_shared_and_ends_with_its_containers() {
+    let orca = Orca::new().with_busybox();
+    let service = "image: busybox\n    command: sleep 1000\n    volumes: ['scratch:/s']\n";
+    let text = format!(
+        "name: m\nservices:\n  a:\n    {service}  b:\n    {service}volumes:\n  scratch:\n    \
+         driver_opts: {{type: tmpfs, device: tmpfs, o: 'size=1m,mode=1770'}}\n"
+    );
+    orca.up(&text);
+    let exec = |service: &str, line: &str| {
+        orca.run(&["exec", "-T", "-f", "stack.yaml", service, "sh", "-c", line])
+    };
+    exec("a", "echo hello > /s/f; stat -c %a /s").expect(0);
+    assert_eq!(exec("b", "cat /s/f").expect(0).stdout, "hello\n");
+    exec("b", "dd if=/dev/zero of=/s/large bs=1M count=2").expect(1);
+    orca.ok(&["down", "-f", "stack.yaml"]);
+    let shown = orca.root().join("volumes");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(shown.to_str().unwrap()), "{mounts}");
+    orca.up(&text);
+    exec("b", "cat /s/f").expect(1);
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_next_load_goes_on() {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let orca = Orca::new();
+    let disk = tempfile::tempdir().unwrap();
+    let size = |size: &str, more: MsFlags| {
+        mount(Some("tmpfs"), disk.path(), Some("tmpfs"), more, Some(size)).unwrap();
+    };
+    size("size=24m", MsFlags::empty());
+    let run = |args: &[&str]| {
+        let root = disk.path().to_str().unwrap().to_owned();
+        orca.run(&[&["--root", &root], args].concat())
+    };
+    for (name, megabytes) in [("small", 2), ("large", 16)] {
+        let root = orca.files().join(name);
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("content"), vec![7; megabytes << 20]).unwrap();
+        let tar = orca.files().join(format!("{name}.tar"));
+        host("tar", &["-C", root.to_str().unwrap(), "-cf", tar.to_str().unwrap(), "."]);
+    }
+    run(&["image", "import", "small.tar", "small"]).expect(0);
+    run(&["image", "import", "large.tar", "large"]).expect(1).says("No space left on device");
+    assert_eq!(run(&["image", "ls", "--format", "{{.Repository}}"]).expect(0).stdout, "small\n");
+    run(&["image", "save", "-o", "small.out", "small"]).expect(0);
+    assert_eq!(fs::read_dir(disk.path().join("images/staging")).unwrap().count(), 0);
+    size("size=80m", MsFlags::MS_REMOUNT);
+    run(&["image", "import", "large.tar", "large"]).expect(0);
+    run(&["system", "stop", "--containers"]).expect(0);
+    umount2(disk.path(), MntFlags::MNT_DETACH).unwrap();
+}
+
+#[test]
 fn volumes_are_made_moved_and_removed() {
     let orca = Orca::new();
     assert_eq!(orca.ok(&["volume", "create", "--label", "k=v", "data"]), "data\n");

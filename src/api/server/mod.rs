@@ -39,6 +39,12 @@ const STREAM_BUFFER: usize = 256;
 /// How long calls in flight may take once the server is asked to end.
 const LAST_CALLS: Duration = Duration::from_secs(2);
 
+/// The largest piece of a message on the wire.
+const FRAME: u32 = 256 << 10;
+
+/// How much a caller may send before it is read.
+const WINDOW: u32 = 2 << 20;
+
 /// Answers callers until `shutdown` is over and the calls in flight are done, or have had two
 /// seconds.
 ///
@@ -58,6 +64,10 @@ pub async fn serve(
     let serving = Server::builder()
         .layer(InterceptorLayer::new(peer::check))
         .max_concurrent_streams(1024)
+        // Archives of images come in large pieces.
+        .max_frame_size(FRAME)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(2 * WINDOW)
         .serve_with_incoming_shutdown(Router(service), UnixListenerStream::new(listener), stop);
     tokio::select! {
         result = serving => result,

@@ -29,21 +29,15 @@ pub(crate) struct DaemonArgs {
     #[arg(long, value_name = "DURATION", env = "ORCA_MAX_AGE", value_parser = format::duration)]
     max_age: Option<Duration>,
 
-    /// Where its configuration is: registries.json, policy.json and certs.d
+    /// Where its configuration is: images.json, registries.json, policy.json and certs.d
     #[arg(long, value_name = "DIR", env = "ORCA_CONFIG", default_value = "/etc/orca")]
     config: PathBuf,
 }
 
-/// The part of the configuration file that is about images.
+/// `images.json`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ConfigFile {
-    images: ImagesConfig,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ImagesConfig {
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+struct ImagesFile {
     max_size: Option<String>,
     max_age: Option<String>,
 }
@@ -79,19 +73,19 @@ pub(crate) fn run(args: &DaemonArgs, instance: Instance) -> ExitCode {
     }
 }
 
-/// What the options say; what they leave open is said by `config.json` in the instance's root.
+/// What the options say; what they leave open is said by `images.json`.
 fn settings(args: &DaemonArgs, instance: &Instance) -> Result<Settings, String> {
-    let path = instance.root.join("config.json");
+    let path = args.config.join("images.json");
     let named = |error: String| format!("{}: {error}", path.display());
-    let file: ConfigFile = match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => ConfigFile::default(),
+    let file: ImagesFile = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => ImagesFile::default(),
         Err(error) => return Err(named(error.to_string())),
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))?,
     };
-    let max_size = file.images.max_size.as_deref().map(size).transpose();
-    let max_age = file.images.max_age.as_deref().map(format::duration).transpose();
-    let max_size = max_size.map_err(|error| named(format!("images.max_size: {error}")))?;
-    let max_age = max_age.map_err(|error| named(format!("images.max_age: {error}")))?;
+    let max_size = file.max_size.as_deref().map(size).transpose();
+    let max_age = file.max_age.as_deref().map(format::duration).transpose();
+    let max_size = max_size.map_err(|error| named(format!("max-size: {error}")))?;
+    let max_age = max_age.map_err(|error| named(format!("max-age: {error}")))?;
     Ok(Settings::new(&instance.root, args.max_size.or(max_size), args.max_age.or(max_age)))
 }
 

@@ -1,5 +1,7 @@
 //! One service.
 
+use std::collections::BTreeMap;
+
 use super::Decode;
 use super::fields::{
     duration, flag, int, items, optional_texts, pairs, size, text, texts, unsigned, variables,
@@ -39,7 +41,7 @@ impl Decode<'_> {
             annotations: pairs(node, "annotations"),
             read_only: flag(node, "read_only"),
             shm_size: size(node, "shm_size"),
-            storage_opt: pairs(node, "storage_opt"),
+            storage_opt: self.storage(node, path),
             expose: texts(node, "expose"),
             cap_add: texts(node, "cap_add"),
             cap_drop: texts(node, "cap_drop"),
@@ -101,6 +103,21 @@ impl Decode<'_> {
             })
         });
         policy.unwrap_or_default()
+    }
+
+    fn storage(&mut self, node: &Node, path: &Path<'_>) -> BTreeMap<String, String> {
+        let options = pairs(node, "storage_opt");
+        let place = path.key("storage_opt");
+        for (name, option) in members(node, "storage_opt") {
+            let size = options.get(name).and_then(|text| parse_bytes(text).ok());
+            if name != "size" {
+                let message = "the one option of storage is `size`";
+                self.refuse(option.mark, &place.key(name), message);
+            } else if size.is_none_or(|size| size <= 0) {
+                self.error(option.mark, &place.key(name), "not a size such as `10G`");
+            }
+        }
+        options
     }
 
     fn volumes_from(&mut self, node: &Node, path: &Path<'_>) -> Vec<VolumesFrom> {

@@ -71,7 +71,8 @@ impl Decode<'_> {
                     }
                 }
                 _ => {
-                    self.warn(option.mark, &options.key(name), "this option is not used");
+                    let message = "volumes have the options `type`, `device`, `o` and `size`";
+                    self.refuse(option.mark, &options.key(name), message);
                 }
             }
         }

@@ -6,10 +6,8 @@ use crate::compose::load::members;
 use crate::compose::tree::{Node, Path};
 
 /// Attributes of a service without which it would be another service, and what to say.
-const REFUSED: &[(&str, &str)] = &[
-    ("credential_spec", "credential specifications are a thing of Windows"),
-    ("storage_opt", "the size of a container's own files cannot be limited"),
-];
+const REFUSED: &[(&str, &str)] =
+    &[("credential_spec", "credential specifications are a thing of Windows")];
 
 /// Attributes of a service that it can do without, and what to say.
 const WARNED: &[(&str, &str)] = &[

@@ -12,10 +12,10 @@ use crate::image::registry::Policy;
 use crate::image::{self, BUILTIN};
 use crate::model::{
     Agreed, Command, FileSource, MountSource, Outcome, PinnedImage, Port, Project, Protocol,
-    Removal, Service, Stack, Task,
+    Removal, Service, Stack, Task, Volume,
 };
 use crate::plan;
-use crate::sys::clock;
+use crate::sys::{clock, quota};
 
 /// The largest config or secret, in bytes: they are kept in the state.
 const FILE_MAX: u64 = 1 << 20;
@@ -114,9 +114,11 @@ impl Daemon {
         let agreed = self.agreed();
         let earlier = agreed.stacks.get(&project.name).filter(|stack| stack.removing.is_none());
         let images = self.pin_images(&project).await?;
+        let root = self.instance.root.clone();
         project = blocking(move || {
             read_files(&mut project)?;
             check_binds(&project)?;
+            check_limits(&project, &root)?;
             Ok(project)
         })
         .await?;
@@ -272,6 +274,22 @@ fn check_binds(project: &Project) -> Answer<()> {
         }
     }
     Ok(())
+}
+
+/// Tells of sizes that this disk cannot hold anything to.
+fn check_limits(project: &Project, root: &Path) -> Answer<()> {
+    let limited = |service: &Service| service.storage_size().is_some();
+    let service = project.services.iter().find(|(_, service)| limited(service));
+    let own = |volume: &Volume| volume.driver_opts.keys().eq(["size"]);
+    let volume = project.volumes.values().find(|volume| own(volume));
+    let what = match (service, volume) {
+        (Some((name, _)), _) => format!("service {name}: storage_opt.size"),
+        (None, Some(volume)) => format!("volume {}: driver_opts.size", volume.name),
+        (None, None) => return Ok(()),
+    };
+    quota::check(root).map_err(|error| {
+        ControlError::failed_precondition(format!("{what}: {}: {error}", root.display()))
+    })
 }
 
 /// Tells of a port that somebody else has before anything is changed. Ports that this stack has

@@ -143,10 +143,12 @@ impl LinuxHost {
         mounts.extend(self.host_mounts(&container.image, &container.mounts).await?);
         let images = self.hands.images.clone();
         let (id, image) = (container.id.clone(), container.image.clone());
-        let mounted = images_mounted(&container.mounts);
+        let (mounted, size) = (images_mounted(&container.mounts), container.storage_size);
         let rootfs = spawn_blocking(move || {
             let rootfs = images.create_root(&id, &image)?;
-            let noted = mounted.iter().try_for_each(|image| images.also_uses(&id, image));
+            let limited = size.map_or(Ok(()), |size| images.limit_root(&id, size));
+            let noted = limited
+                .and_then(|()| mounted.iter().try_for_each(|image| images.also_uses(&id, image)));
             noted.inspect_err(|_| drop(images.remove_root(&id)))?;
             Ok::<_, crate::image::ImageError>(rootfs)
         })

@@ -28,6 +28,7 @@ fn container() -> Container {
         hostname: "box".to_owned(),
         domainname: None,
         mounts: Vec::new(),
+        storage_size: None,
         read_only: false,
         shm_size: 64 << 20,
         extra_hosts: Vec::new(),

@@ -7,7 +7,7 @@ fn what_is_not_done_and_matters_is_refused() {
     let orca = Orca::new();
     for (line, word) in [
         ("gpus: all", "gpus"),
-        ("storage_opt: {size: 1G}", "storage_opt"),
+        ("storage_opt: {colour: red}", "storage_opt"),
         ("runtime: runsc", "runtime"),
         ("userns_mode: keep-id", "userns_mode"),
         ("use_api_socket: true", "use_api_socket"),

@@ -197,6 +197,7 @@ fn container(id: ContainerId, args: &[&str]) -> Container {
         mounts: Vec::new(),
         read_only: false,
         shm_size: 64 << 20,
+        storage_size: None,
         extra_hosts: Vec::new(),
         resolv: Resolv::default(),
         namespaces: Namespaces::default(),
