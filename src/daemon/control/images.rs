@@ -46,7 +46,7 @@ impl Daemon {
 
     /// Images have come: others may have to go.
     pub(super) fn came<'a>(&self, images: impl IntoIterator<Item = &'a Digest>) {
-        self.upkeep.came(images.into_iter().cloned());
+        self.upkeep.came(images.into_iter().cloned(), std::time::Duration::ZERO);
     }
 
     /// Removes images that nothing needs until all together are within the budget, but none of those

@@ -14,6 +14,7 @@ use crate::api::control::{
     Answer, CheckLogin, Pull, PullImage, Push, Transfer, TransferEvent, Transferred, Transfers,
 };
 use crate::daemon::SELF;
+use crate::daemon::upkeep::PULLED;
 use crate::image::registry::{Registries, Watcher, Wish};
 use crate::image::{ImageError, Store, is_builtin};
 use crate::model::{Digest, Logins, Progress};
@@ -33,7 +34,7 @@ impl Daemon {
         let work = move |image: &PullImage, watcher: &Reporter<'_>| {
             let (id, done) = pull(&store, image, &registries, watcher)?;
             // Others may have to go; but not this one, which is about to be used.
-            upkeep.came([id]);
+            upkeep.came([id], PULLED);
             Ok(done)
         };
         Ok(each(images, work))

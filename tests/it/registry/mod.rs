@@ -3,6 +3,7 @@
 mod access;
 mod commands;
 mod faults;
+mod killed;
 mod peers;
 mod policy;
 mod server;
