@@ -120,7 +120,6 @@ impl Store {
         })?;
         let manifest = staging.blob(&manifest)?;
         let (name, blobs) = (NAME.parse()?, [config, manifest]);
-        staging.sync(&blobs)?;
         {
             let _lock = self.lock()?;
             staging.count_on([&layer])?;

@@ -109,7 +109,6 @@ impl Staging {
             blobs.extend(layers.iter().filter_map(|l| arrived.get(l)).map(|a| a.blob.clone()));
             checked.push((image, layers, config));
         }
-        self.sync(&blobs)?;
         let chains: Vec<_> =
             checked.iter().map(|(.., config)| chain_ids(&config.rootfs.diff_ids)).collect();
         {

@@ -4,13 +4,9 @@
 //! in which boot it was made, and one of an earlier boot that was never made to last is dropped and
 //! unpacked again. That keeps the wait for the disk, which is long for many small files, out of loads.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -39,7 +35,7 @@ pub(super) struct Unpacked {
 
 /// What is known of a layer that is in its place.
 #[derive(Debug, Serialize, Deserialize)]
-struct LayerInfo {
+pub(super) struct LayerInfo {
     diff_id: Digest,
     size: u64,
     /// Bytes of the unpacked archive.
@@ -52,9 +48,6 @@ struct LayerInfo {
     /// The boot it was made in, until it is on the disk for sure.
     boot: Option<String>,
 }
-
-/// How long the kernel is left to write a new layer to the disk before it is made to.
-const SETTLE: Duration = Duration::from_secs(20);
 
 /// Unpacks the layer that `input` is the blob of into `dir`, which is made.
 pub(super) fn unpack(
@@ -180,26 +173,8 @@ impl Store {
         found.doing("read", &layers)
     }
 
-    /// Sees to it that new layers last, in a while.
-    pub(super) fn settle_later(&self) {
-        if self.shared.settling.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let shared = Arc::downgrade(&self.shared);
-        let work = move || {
-            thread::sleep(SETTLE);
-            if let Some(shared) = shared.upgrade() {
-                shared.settling.store(false, Ordering::Release);
-                // What could not be done is done again when the store is opened next.
-                drop(Self { shared }.settle_now());
-            }
-        };
-        // Without the thread, the layers are unpacked again after a power cut; nothing is lost.
-        drop(thread::Builder::new().name("settle".to_owned()).spawn(work));
-    }
-
-    /// Makes all layers of this boot last.
-    pub(super) fn settle_now(&self) -> Result<()> {
+    /// The layers of this boot that may not be on the disk.
+    pub(super) fn unsettled_layers(&self) -> Result<Vec<(PathBuf, LayerInfo)>> {
         let boot = clock::boot_id().0;
         let mut new = Vec::new();
         for dir in self.layer_dirs()? {
@@ -209,15 +184,17 @@ impl Store {
                 new.push((dir, info));
             }
         }
-        if new.is_empty() {
-            return Ok(());
-        }
-        let layers = self.path("layers");
-        let sync = || -> io::Result<()> { Ok(rustix::fs::syncfs(File::open(&layers)?)?) };
-        sync().doing("sync", &layers)?;
-        for (dir, mut info) in new {
+        Ok(new)
+    }
+
+    /// Says of layers that they are on the disk for sure.
+    pub(super) fn layers_are_settled(&self, layers: Vec<(PathBuf, LayerInfo)>) -> Result<()> {
+        for (dir, mut info) in layers {
             info.boot = None;
-            write_atomic(&dir.join("layer.json"), &document::write(&info)?)?;
+            // One that was removed meanwhile needs nothing.
+            if dir.exists() {
+                write_atomic(&dir.join("layer.json"), &document::write(&info)?)?;
+            }
         }
         Ok(())
     }

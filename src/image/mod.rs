@@ -27,6 +27,7 @@ mod reference;
 pub mod registry;
 mod roots;
 mod save;
+mod settling;
 mod spool;
 mod staging;
 mod store;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FlockOperation;
 
-use super::disk::{hold, sync_dir, unique};
+use super::disk::{hold, unique};
 use super::document::digest_of;
 use super::error::{Doing as _, ImageError, Result};
 use super::lease::in_use;
@@ -46,6 +46,7 @@ impl Store {
                 remove(&dir)?;
             }
         }
+        self.check_unsettled()?;
         self.sweep_layers()?;
         self.sweep_roots()
     }
@@ -80,23 +81,13 @@ impl Staging {
         Ok(Spooled { path, digest, size })
     }
 
-    /// Puts blobs where they belong, to stay: each is on the disk before it has its name. The caller
-    /// has the lock.
+    /// Puts blobs where they belong, to stay. The caller has the lock, and sees to it that they settle.
     pub(super) fn keep(&self, blobs: &[Spooled]) -> Result<()> {
         self.count_on(blobs.iter().map(|blob| &blob.digest))?;
+        self.store.unsettle()?;
         for blob in blobs.iter().filter(|blob| !self.is_kept(blob)) {
             let to = self.store.blob(&blob.digest);
             fs::rename(&blob.path, &to).doing("keep", &to)?;
-        }
-        let dir = self.store.path("blobs/sha256");
-        sync_dir(&dir).doing("sync", &dir)
-    }
-
-    /// Makes the bytes of blobs last. To be called before [`keep`](Self::keep), without the lock.
-    pub(super) fn sync(&self, blobs: &[Spooled]) -> Result<()> {
-        for blob in blobs.iter().filter(|blob| !self.is_kept(blob)) {
-            let sync = || File::open(&blob.path)?.sync_all();
-            sync().doing("sync", &blob.path)?;
         }
         Ok(())
     }

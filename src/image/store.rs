@@ -7,6 +7,7 @@
 //!   layers/<chain id>/fs     layers unpacked, made from the blobs
 //!   partial/<hex>            blobs of which only the beginning has come from a registry
 //!   staging/<n>/             what is being loaded; whoever makes it holds its lock
+//!   unsettled                there as long as blobs may not be on the disk for sure
 //!   used/<id>                when an image was used last: the time of the file
 //!   lock                     held while the index or what it points at changes
 //! ```

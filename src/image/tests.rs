@@ -164,6 +164,34 @@ fn layers_of_an_earlier_boot_that_may_be_torn_are_made_again() {
 }
 
 #[test]
+fn blobs_that_a_power_cut_has_torn_are_dropped_and_come_again() {
+    let (dir, store) = store();
+    let large = Archive::new().bytes("large", &vec![7; 300_000]).end();
+    store.import(large.as_slice(), "torn", ImageConfig::default()).unwrap();
+    let image = store.import(small().as_slice(), "whole", ImageConfig::default()).unwrap();
+    let mark = dir.path().join("images/unsettled");
+    assert!(mark.exists());
+    let blob = fs::read_dir(dir.path().join("images/blobs/sha256"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| fs::metadata(path).unwrap().len() > 300_000)
+        .unwrap();
+    fs::write(&blob, vec![0; 300_000]).unwrap();
+    // In this boot nobody looks.
+    drop(Store::open(dir.path()).unwrap());
+    assert!(blob.exists());
+    fs::write(&mark, "another").unwrap();
+    let again = Store::open(dir.path()).unwrap();
+    assert!(!blob.exists() && !mark.exists());
+    assert_eq!(again.find("whole").unwrap().id, image.id);
+    again.import(large.as_slice(), "torn", ImageConfig::default()).unwrap();
+    let id = again.find("torn").unwrap().id;
+    assert!(again.layers(&id).unwrap()[0].join("large").exists());
+    again.settle_now().unwrap();
+    assert!(!mark.exists() && !dir.path().join("images/settling").exists());
+}
+
+#[test]
 fn a_full_disk_ends_a_load_and_harms_nothing() {
     use nix::mount::{MntFlags, MsFlags, mount, umount2};
     let dir = tempfile::tempdir().unwrap();
