@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest as _, Sha256};
 
 use super::disk::{sync_dir, write_atomic};
-use super::document::finished;
+use super::document::{Descriptor, finished};
 use super::error::{Doing as _, Result};
 use super::staging::remove;
 use super::store::Store;
@@ -100,6 +100,11 @@ impl Store {
                     let since = fs::metadata(&mark).and_then(|meta| meta.modified());
                     let since = since.doing("read", &mark)?.checked_sub(EARLIER);
                     self.drop_torn(since.unwrap_or(SystemTime::UNIX_EPOCH))?;
+                    // Images that lost their own documents would be in the way of those that come.
+                    if self.index()?.manifests.iter().any(|entry| self.is_damaged(entry)) {
+                        let damaged = |entry: &Descriptor| self.is_damaged(entry);
+                        self.write_index(|index| index.manifests.retain(|e| !damaged(e)))?;
+                    }
                     remove(&mark)?;
                 }
             }

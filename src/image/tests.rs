@@ -177,6 +177,9 @@ fn blobs_that_a_power_cut_has_torn_are_dropped_and_come_again() {
         .find(|path| fs::metadata(path).unwrap().len() > 300_000)
         .unwrap();
     fs::write(&blob, vec![0; 300_000]).unwrap();
+    let other = Archive::new().file("o", "o").end();
+    let lost = store.import(other.as_slice(), "lost", ImageConfig::default()).unwrap();
+    fs::write(dir.path().join("images/blobs/sha256").join(lost.manifest.hex()), "").unwrap();
     // In this boot nobody looks.
     drop(Store::open(dir.path()).unwrap());
     assert!(blob.exists());
@@ -184,6 +187,7 @@ fn blobs_that_a_power_cut_has_torn_are_dropped_and_come_again() {
     let again = Store::open(dir.path()).unwrap();
     assert!(!blob.exists() && !mark.exists());
     assert_eq!(again.find("whole").unwrap().id, image.id);
+    assert_eq!(again.resolve("lost").unwrap(), None);
     again.import(large.as_slice(), "torn", ImageConfig::default()).unwrap();
     let id = again.find("torn").unwrap().id;
     assert!(again.layers(&id).unwrap()[0].join("large").exists());
