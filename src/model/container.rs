@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerId, Device, Digest, Hook, IdMaps, Logging, Resources, TaskId, Ulimits};
+use super::{
+    ContainerId, Device, DeviceRequest, Digest, Hook, IdMaps, Logging, Resources, TaskId, Ulimits,
+};
 
 /// Everything about one container. It is made by the planner; the hands only carry it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,9 @@ pub struct Container {
     pub security_opt: Vec<String>,
     /// Host devices.
     pub devices: Vec<Device>,
+    /// Host devices by what they are.
+    #[serde(default)]
+    pub device_requests: Vec<DeviceRequest>,
     /// Rules for devices.
     pub device_cgroup_rules: Vec<String>,
     /// Kernel settings of its own namespaces.

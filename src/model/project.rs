@@ -132,6 +132,8 @@ pub struct Service {
     pub security_opt: Vec<String>,
     /// Host devices.
     pub devices: Vec<Device>,
+    /// Host devices by what they are.
+    pub device_requests: Vec<DeviceRequest>,
     /// Rules for devices, such as `c 1:3 mr`.
     pub device_cgroup_rules: Vec<String>,
     /// Process namespace.
@@ -375,6 +377,24 @@ pub struct Device {
     pub target: String,
     /// Of `r`, `w`, `m`.
     pub permissions: String,
+}
+
+/// Host devices that are asked for by what they are: `gpus`, and
+/// `deploy.resources.reservations.devices`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceRequest {
+    /// Whose devices: `nvidia`, a kind such as `vendor.com/gpu`, or `cdi` for `ids` that are whole
+    /// names; empty is whoever has such devices here.
+    pub driver: String,
+    /// How many; `None` is all.
+    pub count: Option<u64>,
+    /// Which.
+    pub ids: Vec<String>,
+    /// What they must be able to do, such as `gpu`.
+    pub capabilities: Vec<String>,
+    /// For the driver.
+    pub options: BTreeMap<String, String>,
 }
 
 /// Where output goes.

@@ -63,6 +63,7 @@ pub(super) fn start(look: &Look<'_>, id: TaskId, task: &Task) -> Result<Start, S
         privileged: service.privileged,
         security_opt: service.security_opt.clone(),
         devices: service.devices.clone(),
+        device_requests: service.device_requests.clone(),
         device_cgroup_rules: service.device_cgroup_rules.clone(),
         sysctls,
         ulimits: service.ulimits.clone(),

@@ -9,6 +9,7 @@
 //! writes down how it ended (`record/`). A daemon that comes back finds the shims by their sockets.
 
 pub mod capabilities;
+mod cdi;
 pub mod cgroup;
 pub mod client;
 mod compile;

@@ -10,8 +10,8 @@ use crate::compose::load::members;
 use crate::compose::tree::{Mark, Node, Path, Value};
 use crate::compose::value::{parse_bytes, parse_duration};
 use crate::model::{
-    Condition, Dependency, Device, HealthCheck, Hook, Logging, NamespaceMode, Probe, PullPolicy,
-    Service, Ulimit, Ulimits, VolumesFrom,
+    Condition, Dependency, Device, DeviceRequest, HealthCheck, Hook, Logging, NamespaceMode, Probe,
+    PullPolicy, Service, Ulimit, Ulimits, VolumesFrom,
 };
 
 impl Decode<'_> {
@@ -56,6 +56,7 @@ impl Decode<'_> {
         };
         service.volumes_from = self.volumes_from(node, path);
         service.devices = devices(node);
+        service.device_requests = device_requests(node);
         service.pid = self.namespace(node, "pid", path);
         service.ipc = self.namespace(node, "ipc", path);
         service.uts = self.namespace(node, "uts", path);
@@ -330,6 +331,32 @@ fn devices(node: &Node) -> Vec<Device> {
             }
         })
         .collect()
+}
+
+/// `gpus`, and the devices that are reserved.
+fn device_requests(node: &Node) -> Vec<DeviceRequest> {
+    let reserved = ["deploy", "resources", "reservations"];
+    let reserved = reserved.iter().try_fold(node, |node, name| node.get(name));
+    let reserved = reserved.map(|node| items(node, "devices")).unwrap_or_default();
+    let gpu = |request: &Node| {
+        let mut request = device_request(request);
+        if request.capabilities.is_empty() {
+            request.capabilities.push("gpu".to_owned());
+        }
+        request
+    };
+    items(node, "gpus").iter().map(gpu).chain(reserved.iter().map(device_request)).collect()
+}
+
+fn device_request(node: &Node) -> DeviceRequest {
+    DeviceRequest {
+        driver: text(node, "driver").unwrap_or_default(),
+        // -1 is what `all` becomes.
+        count: unsigned(node, "count"),
+        ids: texts(node, "device_ids"),
+        capabilities: texts(node, "capabilities"),
+        options: pairs(node, "options"),
+    }
 }
 
 fn ulimits(node: &Node) -> Ulimits {

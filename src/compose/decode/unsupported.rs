@@ -45,6 +45,12 @@ impl Decode<'_> {
                 self.refuse(member.mark, &path.key(name), message);
             }
         }
+        if flag(node, "privileged") {
+            let message = "there is no boundary between a privileged container and the host";
+            if let Some(member) = node.get("privileged") {
+                self.warn(member.key, &path.key("privileged"), message);
+            }
+        }
         self.platform(node, path);
         self.pull(node, path);
         self.volumes_of_containers(node, path);
@@ -179,11 +185,6 @@ impl Decode<'_> {
         };
         let path = path.key("resources");
         let path = path.key("reservations");
-        if let Some(member) = reserved.get("devices") {
-            let message = "orca cannot choose devices for a container yet";
-            self.refuse(member.key, &path.key("devices"), message)
-                .hint("name the device files with `devices`");
-        }
         let message = "there is one machine only: nothing is set aside on it";
         for name in ["cpus", "generic_resources"] {
             self.not_used(reserved, name, &path, message);

@@ -117,7 +117,7 @@ const SERVICE: &[Entry] = &[
     yes("deploy"),
     no_effect("develop", "about `docker compose watch`"),
     yes("device_cgroup_rules"),
-    yes("devices"),
+    part("devices", "paths, and names of devices that are described in `/etc/cdi`"),
     yes("dns"),
     yes("dns_opt"),
     yes("dns_search"),
@@ -129,7 +129,7 @@ const SERVICE: &[Entry] = &[
     yes("extends"),
     refused("external_links", "containers outside the stack have no names here; share a network"),
     yes("extra_hosts"),
-    refused("gpus", "devices by request are planned; name them with `devices`"),
+    part("gpus", "devices that are described in `/etc/cdi` or `/var/run/cdi`"),
     yes("group_add"),
     part(
         "healthcheck",
@@ -186,7 +186,7 @@ const SERVICE: &[Entry] = &[
     yes("ulimits"),
     refused("use_api_socket", "there is no engine to talk to"),
     yes("user"),
-    part("userns_mode", "`host`"),
+    part("userns_mode", "`host`; without it the stack has users of its own"),
     yes("uts"),
     part("volumes", "types bind, volume, tmpfs and image; npipe and cluster are refused"),
     yes("volumes_from"),
@@ -208,9 +208,9 @@ const DEPLOY: &[Entry] = &[
     yes("resources.limits"),
     yes("resources.reservations"),
     ignored("resources.reservations.cpus", "there is one machine only"),
-    refused(
+    part(
         "resources.reservations.devices",
-        "devices by request are planned; name them with `devices`",
+        "devices that are described in `/etc/cdi` or `/var/run/cdi`",
     ),
     ignored("resources.reservations.generic_resources", "there is one machine only"),
     yes("restart_policy"),

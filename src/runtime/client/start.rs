@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::cdi;
 use super::super::compile::{self, Network, Unfit, Wish};
 use super::super::init::CANNOT_MAKE;
 use super::super::protocol::{self, Reply, Request};
@@ -44,6 +45,17 @@ pub enum NetworkPath {
     None,
     /// The namespace at this path.
     Path(PathBuf),
+}
+
+/// A request with what only this host can tell.
+struct Decided {
+    /// The container, with its devices by path and its users as they can be had.
+    container: Container,
+    /// The mounts that come with its devices.
+    guarded: Vec<HostMount>,
+    network: Network,
+    /// In the plan's order.
+    namespaces: Vec<OwnedFd>,
 }
 
 impl From<Unfit> for RuntimeError {
@@ -139,7 +151,7 @@ impl Runtime {
         attach: bool,
     ) -> Result<(OwnedFd, Option<attach::Asked>), RuntimeError> {
         let dir = self.record_dir(&request.container.id);
-        let (container, network, namespaces) = self.namespaces(request)?;
+        let Decided { container, guarded, network, namespaces } = self.decide(request)?;
         let container = &container;
         let devices = compile::allowed_devices(container)?;
         make_record_dir(&dir)?;
@@ -160,6 +172,7 @@ impl Runtime {
             container,
             rootfs: &request.rootfs,
             mounts: &request.mounts,
+            guarded: &guarded,
             network,
             log_dir: &request.log_dir,
             state_dir: &dir,
@@ -175,17 +188,16 @@ impl Runtime {
         Ok((connection, asked))
     }
 
-    /// The container with what is decided of its users, and the namespaces in the plan's order.
-    fn namespaces(
-        &self,
-        request: &StartRequest,
-    ) -> Result<(Container, Network, Vec<OwnedFd>), RuntimeError> {
+    /// What only this host can tell.
+    fn decide(&self, request: &StartRequest) -> Result<Decided, RuntimeError> {
         let mut container = request.container.clone();
+        let guarded =
+            cdi::apply(&mut container).map_err(|error| RuntimeError::Unfit(error.to_string()))?;
         let (mut network, mut namespaces) = network(&request.network)?;
         let mut users = None;
         if let Some(maps) = &container.users {
             let its_network = (network, namespaces.first());
-            match self.users(&container, maps, its_network, &request.mounts)? {
+            match self.users(&container, maps, its_network, &[&request.mounts, &guarded])? {
                 Ok(made) => users = Some(made),
                 Err(Excuse(why)) => {
                     let name = &container.name;
@@ -205,7 +217,7 @@ impl Runtime {
             })?;
             namespaces.extend([namespace, seen_through]);
         }
-        Ok((container, network, namespaces))
+        Ok(Decided { container, guarded, network, namespaces })
     }
 
     fn hand_over(

@@ -33,7 +33,7 @@ impl Runtime {
         container: &Container,
         maps: &IdMaps,
         (network, joined): (Network, Option<&OwnedFd>),
-        binds: &[HostMount],
+        mounts: &[&[HostMount]],
     ) -> Result<Result<Users, Excuse>, RuntimeError> {
         if let Err(why) = &self.inner.user_namespaces {
             return Ok(Err(Excuse(why.clone())));
@@ -59,7 +59,8 @@ impl Runtime {
         if let Some(other) = self.with_the_hosts_users(container)? {
             return Ok(Err(Excuse(format!("it shares with {other}, which has the host's users"))));
         }
-        let odd = binds.iter().find_map(|mount| unmappable(mount, &made.namespace));
+        let mut mounts = mounts.iter().copied().flatten();
+        let odd = mounts.find_map(|mount| unmappable(mount, &made.namespace));
         Ok(match odd {
             Some(why) => Err(Excuse(why)),
             None => Ok(made),

@@ -11,16 +11,17 @@ mod sysctls;
 mod users;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::cgroup::{DeviceRules, Part};
-use super::plan::{LogPlan, RootEntry, RootFiles, RootPlan, StartPlan, SystemPlan};
+use super::plan::{LogPlan, MountPlan, RootEntry, RootFiles, RootPlan, StartPlan, SystemPlan};
 use super::record;
 use crate::model::{AttemptId, Container, HostMount, Namespace, Rootfs, labels};
+use crate::sys::mounts::{NO_DEV, NO_SUID};
 
 pub(super) use devices::rules as device_rules;
 pub(super) use process::{ExecWish, exec_process};
@@ -39,6 +40,8 @@ pub(super) struct Wish<'a> {
     pub rootfs: &'a Rootfs,
     /// Its mounts.
     pub mounts: &'a [HostMount],
+    /// Mounts that come with devices: nothing in them is a device or makes anybody another user.
+    pub guarded: &'a [HostMount],
     /// How it is connected.
     pub network: Network,
     /// Its log.
@@ -82,11 +85,7 @@ pub(super) fn start(wish: Wish<'_>) -> Result<StartPlan, Unfit> {
         domainname: domainname.transpose()?,
         root: root(container, wish.rootfs, wish.state_dir)?,
         system: system(container, &wish.cgroup, &security)?,
-        mounts: wish
-            .mounts
-            .iter()
-            .map(|mount| mounts::mount(mount, Ids::of(container)))
-            .collect::<Result<_, _>>()?,
+        mounts: all_mounts(&wish)?,
         sysctls: sysctls::settings(container, wish.network)?,
         tty: container.tty,
         stdin: container.stdin,
@@ -97,6 +96,16 @@ pub(super) fn start(wish: Wish<'_>) -> Result<StartPlan, Unfit> {
         joins: namespaces.joins,
         time_offsets: String::new(),
     })
+}
+
+fn all_mounts(wish: &Wish<'_>) -> Result<Vec<MountPlan>, Unfit> {
+    let ids = Ids::of(wish.container);
+    let guarded = wish.guarded.iter().map(|mount| {
+        let mut plan = mounts::mount(mount, ids)?;
+        plan.change_all.set |= NO_SUID | NO_DEV;
+        Ok(plan)
+    });
+    guarded.chain(wish.mounts.iter().map(|mount| mounts::mount(mount, ids))).collect()
 }
 
 /// `CLONE_NEW…` of namespaces that are made, and of those that come along.

@@ -11,7 +11,8 @@ use crate::model::{
 use crate::runtime::wire::{decode, encode};
 use crate::sys::mounts::READ_ONLY;
 
-fn container() -> Container {
+/// A container that can be planned.
+pub(in crate::runtime) fn container() -> Container {
     Container {
         id: ContainerId::of("test", AttemptId::default()),
         name: "test".to_owned(),
@@ -40,6 +41,7 @@ fn container() -> Container {
         privileged: false,
         security_opt: Vec::new(),
         devices: Vec::new(),
+        device_requests: Vec::new(),
         device_cgroup_rules: Vec::new(),
         sysctls: BTreeMap::new(),
         ulimits: Ulimits::new(),
@@ -60,6 +62,7 @@ fn plan_with(container: &Container, mounts: &[HostMount]) -> Result<StartPlan, S
         Rootfs { lower: vec!["/layers/1".into()], upper: "/upper".into(), work: "/work".into() };
     let part = Part { v2: true, controllers: vec!["memory".to_owned()], path: "/cg".into() };
     start(Wish {
+        guarded: &[],
         container,
         rootfs: &rootfs,
         mounts,

@@ -283,6 +283,12 @@ fn place(
     } else {
         inside::find_or_make_file(root, &plan.target).doing(doing)?
     };
+    if !directory && inside::is_dir(&target).doing(doing)? {
+        let target = plan.target.to_string_lossy();
+        return Err(Failure::new(format!(
+            "cannot mount {target}: it is a directory, and what is mounted is a file"
+        )));
+    }
     guard(root, plan, &target, privileged)?;
     if covers && directory && is_memory(plan) {
         keep_mode(&target, tree, plan).doing(doing)?;

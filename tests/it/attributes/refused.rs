@@ -6,7 +6,6 @@ use super::super::support::Orca;
 fn what_is_not_done_and_matters_is_refused() {
     let orca = Orca::new();
     for (line, word) in [
-        ("gpus: all", "gpus"),
         ("storage_opt: {colour: red}", "storage_opt"),
         ("runtime: runsc", "runtime"),
         ("userns_mode: keep-id", "userns_mode"),
@@ -16,7 +15,6 @@ fn what_is_not_done_and_matters_is_refused() {
         ("pre_start: [{command: id}]", "pre_start"),
         ("stop_signal: SIGNOPE", "stop_signal"),
         ("networks: {default: {link_local_ips: [169.254.1.1]}}", "link_local_ips"),
-        ("deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}", "devices"),
         ("deploy: {replicas: 2, placement: {max_replicas_per_node: 1}}", "max_replicas_per_node"),
     ] {
         let stack = format!("name: a\nservices:\n  web:\n    image: busybox\n    {line}\n");

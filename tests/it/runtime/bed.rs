@@ -207,6 +207,7 @@ fn container(id: ContainerId, args: &[&str]) -> Container {
         privileged: false,
         security_opt: Vec::new(),
         devices: Vec::new(),
+        device_requests: Vec::new(),
         device_cgroup_rules: Vec::new(),
         sysctls: BTreeMap::new(),
         ulimits: Ulimits::new(),

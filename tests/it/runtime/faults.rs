@@ -88,6 +88,93 @@ async fn a_start_that_is_cut_off_leaves_nothing_odd() {
 }
 
 #[tokio::test]
+async fn processes_have_an_end_and_the_container_can_still_be_removed() {
+    let bed = Bed::new().await;
+    let mut request = bed.shell("f() { f | f & }; f; sleep 100");
+    request.container.resources.pids = Some(50);
+    let id = request.container.id.clone();
+    bed.runtime.start(request).await.unwrap();
+    let mut most = 0;
+    for _ in 0..50 {
+        // It may have ended of what it is.
+        let Ok(processes) = bed.runtime.processes(&id).await else { break };
+        most = most.max(processes.len());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(most <= 50, "{most}");
+    bed.runtime.remove(&id).await.unwrap();
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_container_without_room_for_one_process_says_why() {
+    let bed = Bed::new().await;
+    let mut request = bed.shell("sleep 1 & echo $?; wait");
+    request.container.resources.pids = Some(1);
+    let (_, said) = bed.run(request).await;
+    assert!(said.contains("fork"), "{said}");
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_program_may_close_its_streams() {
+    let bed = Bed::new().await;
+    let (exit, said) = bed.run(bed.shell("echo first; exec <&- >&- 2>&-; sleep 0.3; exit 7")).await;
+    assert_eq!((exit.code, said.as_str()), (7, "first\n"));
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_output_fills_neither_disk_nor_memory() {
+    let bed = Bed::new().await;
+    let mut request = bed.shell("yes a-line-that-is-written-again-and-again | head -c 50000000");
+    request.container.logging.max_size = 1 << 20;
+    request.container.logging.max_files = 2;
+    let log = request.log_dir.clone();
+    let id = request.container.id.clone();
+    bed.runtime.start(request).await.unwrap();
+    assert_eq!(bed.wait(&id).await.code, 0);
+    let size = |entry: std::fs::DirEntry| entry.metadata().unwrap().len();
+    let total: u64 = std::fs::read_dir(&log).unwrap().flatten().map(size).sum();
+    assert!(total < 3 << 20, "{total}");
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_log_and_not_the_program() {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let bed = Bed::new().await;
+    let small = bed.dir.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    mount(Some("tmpfs"), &small, Some("tmpfs"), MsFlags::empty(), Some("size=256k")).unwrap();
+    let mut request =
+        bed.shell("yes a-line-that-is-written-again-and-again | head -c 5000000; exit 9");
+    request.log_dir = small.clone();
+    let id = request.container.id.clone();
+    let started = bed.runtime.start(request).await;
+    let exit = bed.wait(&id).await;
+    umount2(&small, MntFlags::MNT_DETACH).unwrap();
+    started.unwrap();
+    assert_eq!(exit.code, 9);
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_file_is_not_mounted_on_a_directory_nor_the_other_way() {
+    let bed = Bed::new().await;
+    let file = bed.dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for (source, target) in [(file.as_path(), "/data"), (bed.dir.path(), "/etc/passwd")] {
+        let mut request = bed.request(&["true"]);
+        request.mounts = vec![super::bed::bind(source, target, false)];
+        let error = bed.runtime.start(request).await.unwrap_err();
+        assert!(error.message.contains(target), "{error}");
+        assert!(error.message.contains("directory"), "{error}");
+    }
+    bed.end().await;
+}
+
+#[tokio::test]
 async fn a_container_cannot_be_started_twice_and_an_unknown_one_not_asked() {
     let bed = Bed::new().await;
     let request = bed.request(&["sleep", "100"]);

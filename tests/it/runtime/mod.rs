@@ -1,5 +1,6 @@
 //! The runtime: containers from start to end.
 
+mod advisories;
 mod bed;
 mod confinement;
 mod exec;
