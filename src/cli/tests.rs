@@ -137,7 +137,6 @@ fn wrong_usage_is_refused_with_status_2() {
         "orca ps --format xml",
         "orca logs --tail some",
         "orca logs --index 0",
-        "orca config -q --services",
         "orca stop -t soon",
         "orca image import",
     ] {

@@ -13,10 +13,11 @@ use super::load::{Loader, Model, members};
 use super::options::LoadOptions;
 use super::schema::SERVICE;
 use super::select::texts;
+use super::support::Verdict;
 use super::template::{Variable, variables};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::unique::is_keyed;
-use super::{consistency, numbers, select};
+use super::{consistency, select};
 
 /// A project as a document.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub struct Config {
     pub(crate) root: Node,
     /// Services whose profiles are off, or that were not selected.
     pub(crate) off: Map,
-    /// As merged, before anything implied was added.
-    pub(crate) written: Node,
+    /// What orca does with each attribute that the files use.
+    pub(crate) verdicts: Vec<Verdict>,
     /// Whether variables were left alone; then values do not have their last form.
     pub(crate) raw: bool,
     /// What was found around the project.
@@ -65,8 +66,7 @@ impl Loader<'_> {
 
 /// The document of a project.
 pub(crate) fn build(loader: &mut Loader<'_>) -> Result<Config, Failed> {
-    let Model { mut root, written, name, found } = loader.model()?;
-    numbers::warn_of_changed_numbers(&written, &loader.sources, &mut loader.problems);
+    let Model { mut root, verdicts, name, found } = loader.model()?;
     let raw = loader.options.no_interpolate;
     let mut off = Map::new();
     if !raw {
@@ -99,7 +99,7 @@ pub(crate) fn build(loader: &mut Loader<'_>) -> Result<Config, Failed> {
         environment: found.environment.clone(),
         root,
         off,
-        written,
+        verdicts,
         raw,
         found,
         name,

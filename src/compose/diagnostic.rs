@@ -171,6 +171,13 @@ impl Sources {
         source.text.get(start..)?.lines().next()
     }
 
+    /// A place without its line's text, of which there are many.
+    pub(crate) fn bare_place(&self, mark: Mark) -> Option<Place> {
+        let source = self.0.get(mark.file as usize)?;
+        let (line, column) = (mark.line, mark.column);
+        Some(Place { file: source.name.clone(), line, column, text: None })
+    }
+
     /// A place for people.
     pub(crate) fn place(&self, mark: Mark) -> Option<Place> {
         let source = self.0.get(mark.file as usize)?;

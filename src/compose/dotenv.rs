@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::template::{Lookup, substitute};
+use super::limits::MAX_TEXT;
+use super::template::{Lookup, TemplateError, substitute};
 
 /// What is wrong in a file, with the line from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(crate) fn parse(
     variables: &mut BTreeMap<String, String>,
 ) -> Result<(), DotenvError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { rest: text, line: 1, outer, variables };
+    let mut reader = Reader { rest: text, line: 1, outer, variables, made: 0 };
     while reader.skip_to_statement() {
         reader.statement()?;
     }
@@ -64,6 +65,8 @@ struct Reader<'a> {
     line: u32,
     outer: &'a dyn Lookup,
     variables: &'a mut BTreeMap<String, String>,
+    /// How much text values have made, in bytes.
+    made: usize,
 }
 
 /// A space that does not end a line.
@@ -193,11 +196,16 @@ impl<'a> Reader<'a> {
         self.error(format!("unterminated quoted value {line}"))
     }
 
-    fn expand(&self, value: &str) -> Result<String, DotenvError> {
+    fn expand(&mut self, value: &str) -> Result<String, DotenvError> {
         let lookup =
             |name: &str| self.outer.get(name).or_else(|| self.variables.get(name).cloned());
-        substitute(value, &lookup, &mut Vec::new())
-            .map_err(|error| DotenvError { line: self.line, message: error.to_string() })
+        let made = substitute(value, &lookup, &mut Vec::new())
+            .map_err(|error| DotenvError { line: self.line, message: error.to_string() })?;
+        self.made += made.len().saturating_sub(value.len());
+        if self.made > MAX_TEXT {
+            return self.error(TemplateError::TooLong.to_string());
+        }
+        Ok(made)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::path::Path as FilePath;
 
+use super::diagnostic::Failed;
 use super::dotenv;
 use super::find::read_text;
+use super::interpolate::Environment;
+use super::limits::size_of_text;
 use super::load::Loader;
 use super::tree::{Map, Mark, Node, Path, Value};
 
@@ -11,34 +14,43 @@ impl Loader<'_> {
     /// Reads the env files of every service. Each later file wins; `environment` wins over all.
     pub(crate) fn resolve_env_files(&mut self, root: &mut Node) {
         let services = Path::ROOT.key("services");
+        // Taken and given back: there may be much of it, and many services.
+        let environment = std::mem::take(&mut self.environment);
         for (name, service) in
             root.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten()
         {
-            self.env_files(service, &services.key(name));
+            if self.env_files(service, &services.key(name), &environment).is_err() {
+                break;
+            }
         }
+        self.environment = environment;
     }
 
-    fn env_files(&mut self, service: &mut Node, path: &Path<'_>) {
+    fn env_files(
+        &mut self,
+        service: &mut Node,
+        path: &Path<'_>,
+        environment: &Environment,
+    ) -> Result<(), Failed> {
         let mark = service.mark;
-        let Some(map) = service.as_map_mut() else { return };
+        let Some(map) = service.as_map_mut() else { return Ok(()) };
         let files = map.remove("env_file");
         if let Some(variables) = map.get_mut("environment") {
             for (key, member) in variables.as_map_mut().into_iter().flatten() {
                 if member.is_null()
-                    && let Some(value) = self.environment.get(key)
+                    && let Some(value) = environment.get(key)
                 {
                     member.value = Value::Text(value.clone());
                 }
             }
         }
-        let Some(files) = files else { return };
+        let Some(files) = files else { return Ok(()) };
         let own = map.get("environment").and_then(Node::as_map).cloned().unwrap_or_default();
         let mut variables: std::collections::BTreeMap<String, String> = own
             .iter()
             .filter_map(|(key, node)| Some((key.clone(), node.as_text()?.to_owned())))
             .collect();
         let path = path.key("env_file");
-        let environment = self.environment.clone();
         let lookup = |name: &str| {
             environment
                 .get(name)
@@ -77,6 +89,8 @@ impl Loader<'_> {
                 self.problems.error(place, &path, error.message);
             }
         }
+        let read = variables.values().map(|value| size_of_text(value.len())).sum();
+        self.grow(read, files.mark, &path)?;
         let mut all: Map = variables
             .into_iter()
             .map(|(key, value)| (key, Node::text(value, files.mark)))
@@ -85,6 +99,7 @@ impl Loader<'_> {
         if !all.is_empty() {
             map.insert("environment".to_owned(), Node::new(Value::Map(all), mark));
         }
+        Ok(())
     }
 
     /// Reads the label files of every service; `labels` wins over all.

@@ -6,6 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::canonical::canonical;
 use super::diagnostic::Failed;
 use super::interpolate::interpolate;
+use super::limits::size;
 use super::load::{Loader, Place};
 use super::paths::{self, Base, join, relative};
 use super::tree::{Map, Mark, Node, Path, Value};
@@ -112,6 +113,8 @@ impl Loader<'_> {
         if let Some(map) = whole.as_map_mut() {
             map.remove("extends");
         }
+        // The whole is kept twice: for the document, and for who extends it.
+        self.grow(2 * size(&whole), reference.mark, &path.key("extends"))?;
         self.scopes[scope].done.insert(name.to_owned(), whole.clone());
         Ok(whole)
     }
@@ -170,6 +173,7 @@ impl Loader<'_> {
         let mut resets = Vec::new();
         for document in source.documents {
             let mut over = document.root;
+            self.grow(size(&over), mark, &path)?;
             if over.as_map().is_none() {
                 let message = format!("the top level must be a mapping, not {}", over.kind());
                 self.problems.error(over.mark, &Path::ROOT, message);

@@ -1,6 +1,7 @@
 //! `include`: other projects, each with a directory and variables of its own.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::diagnostic::Failed;
 use super::find::read_env_files;
@@ -117,8 +118,8 @@ impl Loader<'_> {
     }
 
     /// The project's variables, and below them those of the included one's own env files.
-    fn environment_of(&mut self, entry: &Entry, place: &Place) -> Result<Environment, Failed> {
-        let files = match &entry.env_files {
+    fn environment_of(&mut self, entry: &Entry, place: &Place) -> Result<Rc<Environment>, Failed> {
+        let files: Vec<PathBuf> = match &entry.env_files {
             Some(files) => {
                 files.iter().filter(|path| path.as_os_str() != "/dev/null").cloned().collect()
             }
@@ -127,12 +128,15 @@ impl Loader<'_> {
                 if default.is_file() { vec![default] } else { Vec::new() }
             }
         };
-        let mut environment = place.environment.clone();
+        if files.is_empty() {
+            return Ok(Rc::clone(&place.environment));
+        }
+        let mut environment = Environment::clone(&place.environment);
         let read = read_env_files(&files, &environment, &mut self.sources, &mut self.problems)?;
         for (key, value) in read {
             environment.entry(key).or_insert(value);
         }
-        Ok(environment)
+        Ok(Rc::new(environment))
     }
 
     /// What is there already lies over what is imported.

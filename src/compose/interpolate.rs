@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::Problems;
+use super::limits::MAX_TEXT;
 use super::template::{TemplateError, substitute};
 use super::tree::{Node, Path, Value};
 
@@ -17,13 +18,15 @@ pub(crate) fn interpolate(
     told: &mut BTreeSet<String>,
     problems: &mut Problems,
 ) {
-    Walk { environment, told, problems }.node(root, &Path::ROOT);
+    Walk { environment, told, problems, made: 0 }.node(root, &Path::ROOT);
 }
 
 struct Walk<'a> {
     environment: &'a Environment,
     told: &'a mut BTreeSet<String>,
     problems: &'a mut Problems,
+    /// How much text values have made, in bytes.
+    made: usize,
 }
 
 impl Walk<'_> {
@@ -46,6 +49,10 @@ impl Walk<'_> {
 
     fn text(&mut self, node: &mut Node, path: &Path<'_>) {
         let Value::Text(text) = &node.value else { return };
+        let before = text.len();
+        if self.made > MAX_TEXT {
+            return;
+        }
         let mut unset = Vec::new();
         let environment = self.environment;
         let lookup = |name: &str| environment.get(name).cloned();
@@ -59,6 +66,12 @@ impl Walk<'_> {
                 return;
             }
         };
+        self.made += text.len().saturating_sub(before);
+        if self.made > MAX_TEXT {
+            let error = TemplateError::TooLong.to_string();
+            self.problems.error(node.mark, path, error);
+            return;
+        }
         for name in unset {
             if self.told.insert(name.clone()) {
                 let message =

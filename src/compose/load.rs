@@ -6,16 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
+use std::rc::Rc;
 
 use super::canonical::{canonical, defaults};
 use super::diagnostic::{Failed, Problems, Sources};
 use super::find::{Found, find, normal_name, read_text};
 use super::interpolate::{Environment, interpolate};
+use super::limits::size;
 use super::options::{FileArg, LoadOptions};
 use super::paths::{self, Base};
 use super::schema::{PROJECT, check::check_object};
+use super::support::{Verdict, verdicts};
 use super::tree::{Document, Map, Mark, Node, Path, Value, parse};
-use super::{merge, normalise, reset, rules, unique};
+use super::{merge, normalise, numbers, reset, rules, unique};
 
 /// One file of a project, read.
 #[derive(Debug)]
@@ -33,8 +36,8 @@ pub(crate) struct SourceFile {
 pub(crate) struct Model {
     /// The document.
     pub(crate) root: Node,
-    /// As merged, before anything implied was added.
-    pub(crate) written: Node,
+    /// What orca does with each attribute, before anything implied was added.
+    pub(crate) verdicts: Vec<Verdict>,
     /// The project's name.
     pub(crate) name: String,
     /// What was found around it.
@@ -60,6 +63,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) environment: Environment,
     /// How many files were included so far.
     pub(crate) included: usize,
+    /// How many nodes there are so far.
+    pub(crate) size: usize,
 }
 
 /// Where and with what a set of files is loaded.
@@ -68,7 +73,7 @@ pub(crate) struct Place {
     /// The directory of the project or of what is included; absolute.
     pub(crate) directory: PathBuf,
     /// Its variables.
-    pub(crate) environment: Environment,
+    pub(crate) environment: Rc<Environment>,
     /// The files that include one another, outermost first.
     pub(crate) chain: Vec<PathBuf>,
 }
@@ -85,6 +90,7 @@ impl<'a> Loader<'a> {
             foreign: HashMap::new(),
             environment: Environment::new(),
             included: 0,
+            size: 0,
         }
     }
 
@@ -101,9 +107,10 @@ impl<'a> Loader<'a> {
         } else {
             found.environment.clone()
         };
+        let environment = Rc::new(environment);
         let place = Place {
             directory: found.directory.clone(),
-            environment: environment.clone(),
+            environment: Rc::clone(&environment),
             chain: Vec::new(),
         };
         let base = (!self.options.no_path_resolution).then(|| found.directory.clone());
@@ -114,7 +121,8 @@ impl<'a> Loader<'a> {
             self.problems.error(start, &Path::ROOT, "empty compose file");
             return Err(Failed);
         }
-        let written = root.clone();
+        let verdicts = verdicts(&root, &self.sources);
+        numbers::warn_of_changed_numbers(&root, &self.sources, &mut self.problems);
         if name.is_empty() {
             self.problems
                 .error_nowhere("project name must not be empty")
@@ -126,7 +134,7 @@ impl<'a> Loader<'a> {
             root.set("name", Node::text(name.as_str(), mark));
             normalise::normalise(&mut root, &environment);
         }
-        Ok(Model { root, written, name, found })
+        Ok(Model { root, verdicts, name, found })
     }
 
     fn read_files(&mut self, files: &[FileArg]) -> Result<Vec<SourceFile>, Failed> {
@@ -200,6 +208,8 @@ impl<'a> Loader<'a> {
             chain.extend(file.path.clone());
             let place = Place { chain: chain.clone(), ..place.clone() };
             for document in file.documents {
+                let start = Mark { file: file.file, line: 1, column: 1 };
+                self.grow(size(&document.root), start, &Path::ROOT)?;
                 root = self.document(root, document, file.path.as_deref(), &place)?;
             }
         }

@@ -5,7 +5,7 @@ use super::decode::decode;
 use super::diagnostic::{Diagnostic, Errors, Failed};
 use super::load::Loader;
 use super::options::{FileArg, LoadOptions};
-use super::support::{Verdict, verdicts};
+use super::support::Verdict;
 use crate::model::Project;
 
 /// A project, loaded and checked.
@@ -45,7 +45,7 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, Errors> {
 }
 
 fn run(loader: &mut Loader<'_>) -> Result<Loaded, Failed> {
-    let config = build(loader)?;
+    let mut config = build(loader)?;
     let path = |file: &FileArg| match file {
         FileArg::Path(path) => Some(path.clone()),
         FileArg::Stdin(_) => None,
@@ -57,7 +57,7 @@ fn run(loader: &mut Loader<'_>) -> Result<Loaded, Failed> {
         ..Project::default()
     };
     let (project, refusals) = decode(&config.root, base, loader)?;
-    let verdicts = verdicts(&config.written, &loader.sources);
+    let verdicts = std::mem::take(&mut config.verdicts);
     let refusals = once_for_each_path(refusals);
     Ok(Loaded { project, warnings: Vec::new(), refusals, verdicts, config })
 }

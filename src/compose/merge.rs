@@ -134,11 +134,13 @@ impl Merge<'_> {
 
     fn maps(&mut self, mut base: Map, over: Map, path: &Path<'_>) -> Map {
         for (key, node) in over {
-            let merged = match base.remove(&key) {
-                Some(existing) => self.node(existing, node, &path.key(&key)),
-                None => node,
-            };
-            base.insert(key, merged);
+            // In its place: to take a member out and put it in again moves its neighbours twice.
+            if let Some(place) = base.get_mut(&key) {
+                let existing = std::mem::take(place);
+                *place = self.node(existing, node, &path.key(&key));
+            } else {
+                base.insert(key, node);
+            }
         }
         base
     }

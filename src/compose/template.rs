@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::limits::MAX_TEXT;
+
 /// What a variable is, by name.
 pub(crate) trait Lookup {
     /// The value; `None` if the variable is not set.
@@ -26,6 +28,8 @@ pub(crate) enum TemplateError {
     Missing { name: String, reason: String },
     /// Braces within braces without end.
     TooDeep,
+    /// Values within values without end.
+    TooLong,
 }
 
 impl std::fmt::Display for TemplateError {
@@ -39,6 +43,7 @@ impl std::fmt::Display for TemplateError {
                 write!(f, "required variable {name} is missing a value: {reason}")
             }
             Self::TooDeep => f.write_str("variables are nested too deep"),
+            Self::TooLong => write!(f, "variables make this longer than {} MiB", MAX_TEXT >> 20),
         }
     }
 }
@@ -112,6 +117,9 @@ fn expand(
             Part::Reference(reference) => {
                 out.push_str(&value(&reference, lookup, unset, depth)?);
             }
+        }
+        if out.len() > MAX_TEXT {
+            return Err(TemplateError::TooLong);
         }
     }
     Ok(out)

@@ -8,10 +8,7 @@ use super::value::{clean_path, parse_volume};
 /// Whether the list at a place is gone through for doubles by docker compose before it interprets
 /// anything.
 pub(crate) fn is_keyed(path: &Path<'_>) -> bool {
-    let own = ["security_opt", "group_add", "volumes_from"];
-    KEYS.iter().any(|(pattern, _)| {
-        pattern.last().is_some_and(|last| !own.contains(last)) && path.matches(pattern)
-    })
+    KEYS.iter().any(|(pattern, _)| path.matches(pattern))
 }
 
 /// Keeps the last of each key, in the place of the first.
@@ -51,10 +48,13 @@ const KEYS: &[(&[&str], Key)] = &[
     (&["services", "*", "tmpfs"], pair),
     (&["services", "*", "volumes"], volume),
     (&["services", "*", "devices"], device),
-    // docker compose refuses these when two files name the same thing.
-    (&["services", "*", "security_opt"], Node::scalar_text),
-    (&["services", "*", "group_add"], Node::scalar_text),
-    (&["services", "*", "volumes_from"], Node::scalar_text),
+];
+
+/// docker compose refuses these when the same thing is named twice; here only one file may not.
+const ONCE_A_FILE: &[&[&str]] = &[
+    &["services", "*", "security_opt"],
+    &["services", "*", "group_add"],
+    &["services", "*", "volumes_from"],
 ];
 
 fn walk(node: &mut Node, path: &Path<'_>) {
@@ -68,6 +68,8 @@ fn walk(node: &mut Node, path: &Path<'_>) {
             if let Some((_, key)) = KEYS.iter().find(|(pattern, _)| path.matches(pattern)) {
                 let items = std::mem::take(list);
                 *list = keep_last(items, *key);
+            } else if ONCE_A_FILE.iter().any(|pattern| path.matches(pattern)) {
+                forget_known_of_other_files(list);
             }
         }
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
@@ -90,6 +92,14 @@ fn keep_last(items: Vec<Node>, key: Key) -> Vec<Node> {
         }
     }
     kept
+}
+
+fn forget_known_of_other_files(items: &mut Vec<Node>) {
+    let mut seen: HashMap<String, u32> = HashMap::new();
+    items.retain(|item| {
+        let Some(text) = item.scalar_text() else { return true };
+        *seen.entry(text).or_insert(item.mark.file) == item.mark.file
+    });
 }
 
 /// `KEY` of `KEY=VALUE`.

@@ -354,7 +354,7 @@ pub struct Attachment {
 }
 
 /// A published port, one container port each (ranges are spread out).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Port {
     /// The port in the container.
     pub target: u16,

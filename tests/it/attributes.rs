@@ -2,11 +2,15 @@
 //!
 //! A few stacks with much in them: each start costs time, each look does not.
 
+mod controls;
 mod files;
 mod hooks;
+mod joined;
 mod limits;
 mod names;
+mod observed;
 mod refused;
+mod resources;
 mod rights;
 mod users;
 
@@ -34,4 +38,18 @@ fn end(orca: &Orca, name: &str) -> serde_json::Value {
     eventually(name, || {
         Some(orca.container(name)).filter(|container| container["State"] == "exited")
     })
+}
+
+/// The content of a file of a container's cgroup, by its name in v1 or v2.
+fn limit(orca: &Orca, container: &str, files: &[&str]) -> String {
+    let cgroups = std::fs::read_to_string(format!("/proc/{}/cgroup", orca.pid(container))).unwrap();
+    let found = cgroups.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let roots = [controllers, "unified", ""].map(|part| format!("/sys/fs/cgroup/{part}{path}"));
+        roots.iter().find_map(|root| {
+            files.iter().find_map(|file| std::fs::read_to_string(format!("{root}/{file}")).ok())
+        })
+    });
+    found.expect("a file of the cgroup").trim().to_owned()
 }

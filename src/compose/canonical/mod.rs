@@ -3,15 +3,16 @@
 mod defaults;
 
 use super::diagnostic::Problems;
+use super::limits::MAX_PORTS;
 use super::merge::dependency;
-use super::tree::{Map, Node, Path, Value};
-use super::value::{parse_ports, parse_volume};
+use super::tree::{Map, Mark, Node, Path, Value};
+use super::value::{ShortPort, parse_ports, parse_volume};
 
 pub(crate) use defaults::{clean_targets, defaults};
 
 /// Rewrites a document. With `lenient` (variables are left alone) what cannot be read stays.
 pub(crate) fn canonical(root: &mut Node, lenient: bool, problems: &mut Problems) {
-    let mut pass = Pass { lenient, problems };
+    let mut pass = Pass { lenient, problems, ports: 0 };
     let path = Path::ROOT;
     if let Some(services) = root.get_mut("services").and_then(Node::as_map_mut) {
         let path = path.key("services");
@@ -31,6 +32,8 @@ pub(crate) fn canonical(root: &mut Node, lenient: bool, problems: &mut Problems)
 struct Pass<'a> {
     lenient: bool,
     problems: &'a mut Problems,
+    /// How many ports ranges were spread out to.
+    ports: usize,
 }
 
 impl Pass<'_> {
@@ -205,26 +208,24 @@ impl Pass<'_> {
         let Value::List(list) = std::mem::take(&mut node.value) else { return };
         let mut long = Vec::with_capacity(list.len());
         for (index, item) in list.into_iter().enumerate() {
+            if self.ports > MAX_PORTS {
+                break;
+            }
             if item.as_map().is_some() {
                 long.push(item);
                 continue;
             }
             let text = item.scalar_text().unwrap_or_default();
             match parse_ports(&text) {
-                Ok(ports) => long.extend(ports.into_iter().map(|port| {
-                    let mut map = Map::from([
-                        ("mode".to_owned(), Node::text("ingress", item.mark)),
-                        ("target".to_owned(), Node::new(Value::Int(port.target.into()), item.mark)),
-                        ("protocol".to_owned(), Node::text(port.protocol, item.mark)),
-                    ]);
-                    if !port.host_ip.is_empty() {
-                        map.insert("host_ip".to_owned(), Node::text(port.host_ip, item.mark));
-                    }
-                    if !port.published.is_empty() {
-                        map.insert("published".to_owned(), Node::text(port.published, item.mark));
-                    }
-                    Node::new(Value::Map(map), item.mark)
-                })),
+                Ok(ports) if self.ports + ports.len() > MAX_PORTS => {
+                    let message = format!("more than {MAX_PORTS} ports in one file");
+                    self.problems.error(item.mark, &path.item(index), message);
+                    self.ports = MAX_PORTS + 1;
+                }
+                Ok(ports) => {
+                    self.ports += ports.len();
+                    long.extend(ports.into_iter().map(|port| long_port(port, item.mark)));
+                }
                 Err(message) => {
                     self.problems.error(item.mark, &path.item(index), message);
                 }
@@ -320,6 +321,21 @@ fn env_files(node: &mut Node) {
             map.entry("required".to_owned()).or_insert_with(|| Node::flag(true, mark));
         }
     }
+}
+
+fn long_port(port: ShortPort, mark: Mark) -> Node {
+    let mut map = Map::from([
+        ("mode".to_owned(), Node::text("ingress", mark)),
+        ("target".to_owned(), Node::new(Value::Int(port.target.into()), mark)),
+        ("protocol".to_owned(), Node::text(port.protocol, mark)),
+    ]);
+    if !port.host_ip.is_empty() {
+        map.insert("host_ip".to_owned(), Node::text(port.host_ip, mark));
+    }
+    if !port.published.is_empty() {
+        map.insert("published".to_owned(), Node::text(port.published, mark));
+    }
+    Node::new(Value::Map(map), mark)
 }
 
 fn gpus(node: &mut Node) {

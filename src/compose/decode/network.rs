@@ -18,10 +18,11 @@ impl Decode<'_> {
             service.networks.insert(name.clone(), attachment);
         }
         let ports = path.key("ports");
+        let mut known = std::collections::HashSet::new();
         for (index, port) in items(node, "ports").iter().enumerate() {
             // Two files may have written the same port in two ways.
             let port = self.port(port, &ports.item(index));
-            service.ports.extend(port.filter(|port| !service.ports.contains(port)));
+            service.ports.extend(port.filter(|port| known.insert(port.clone())));
         }
         service.links = texts(node, "links")
             .into_iter()

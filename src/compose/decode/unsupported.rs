@@ -51,6 +51,10 @@ impl Decode<'_> {
                 self.warn(member.key, &path.key("privileged"), message);
             }
         }
+        if let (Some(build), Some(image)) = (node.get("build"), node.text_of("image")) {
+            let message = format!("orca does not build: the image {image} is used as it is");
+            self.warn(build.key, &path.key("build"), message);
+        }
         self.platform(node, path);
         self.pull(node, path);
         self.volumes_of_containers(node, path);
@@ -194,6 +198,7 @@ impl Decode<'_> {
     fn spreading(&mut self, deploy: &Node, path: &Path<'_>) {
         let Some(placement) = deploy.get("placement") else { return };
         let path = path.key("placement");
+        self.not_used(placement, "preferences", &path, "there is one machine only");
         let (most, wanted) = (int(placement, "max_replicas_per_node"), int(deploy, "replicas"));
         if let (Some(most @ 1..), Some(wanted)) = (most, wanted)
             && wanted > most

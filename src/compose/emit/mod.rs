@@ -152,7 +152,7 @@ impl Arrange {
                 Some(map) => Out::Map(sorted(map, self.form, |node| self.shape(member, node))),
                 None => arrange_plain(node, self.form),
             },
-            Shape::TextOr(other) => self.shape(other, node),
+            Shape::TextOr(other) | Shape::WordOr(_, other) => self.shape(other, node),
             Shape::Ulimit => self.ulimit(node),
             _ => arrange_plain(node, self.form),
         }

@@ -2,6 +2,7 @@
 
 use super::Outcome::{Drop, Keep};
 use super::{Finish, Outcome, to_text};
+use crate::compose::limits::MAX_WORDS;
 use crate::compose::tree::{Map, Mark, Node, Path, Value};
 use crate::compose::value::split_words;
 
@@ -9,7 +10,12 @@ impl Finish<'_> {
     pub(super) fn words(&mut self, node: &mut Node, path: &Path<'_>) -> Outcome {
         if let Value::Text(line) = &node.value {
             match split_words(line) {
+                Ok(words) if self.words + words.len() > MAX_WORDS => {
+                    let message = format!("more than {MAX_WORDS} words in all commands");
+                    self.problems.error(node.mark, path, message);
+                }
                 Ok(words) => {
+                    self.words += words.len();
                     let words = words.into_iter().map(|word| Node::text(word, node.mark));
                     node.value = Value::List(words.collect());
                 }

@@ -10,7 +10,7 @@ use super::tree::{Node, Path, Value};
 
 /// Finishes a whole canonical document.
 pub(crate) fn finish(root: &mut Node, problems: &mut Problems) {
-    Finish { problems }.object(&PROJECT, root, &Path::ROOT);
+    Finish { problems, words: 0 }.object(&PROJECT, root, &Path::ROOT);
 }
 
 /// What becomes of a value.
@@ -24,6 +24,8 @@ use Outcome::{Drop, Keep};
 
 struct Finish<'a> {
     problems: &'a mut Problems,
+    /// How many words commands were split into.
+    words: usize,
 }
 
 impl Finish<'_> {
@@ -43,7 +45,7 @@ impl Finish<'_> {
 
     fn shape(&mut self, shape: &Shape, node: &mut Node, path: &Path<'_>) -> Outcome {
         match shape {
-            Shape::Dropped => Drop,
+            Shape::Dropped | Shape::DroppedText => Drop,
             Shape::Text
             | Shape::TextOrNull
             | Shape::Choice(_)
@@ -66,7 +68,12 @@ impl Finish<'_> {
                 self.flag(node, path);
                 if node.is_null() { Drop } else { Keep }
             }
-            Shape::Int(_) => match self.int(node, path) {
+            Shape::PlainInt if node.as_text().is_some() => {
+                let message = "must be a whole number, not text";
+                self.problems.error(node.mark, path, message).hint("write it without quotes");
+                Keep
+            }
+            Shape::Int(_) | Shape::StrictInt | Shape::PlainInt => match self.int(node, path) {
                 Some(0) | None => Drop,
                 Some(_) => Keep,
             },
@@ -152,7 +159,7 @@ impl Finish<'_> {
                 }
                 unless_empty(node)
             }
-            Shape::TextOr(other) => self.shape(other, node, path),
+            Shape::TextOr(other) | Shape::WordOr(_, other) => self.shape(other, node, path),
             Shape::Ulimit => self.ulimit(node, path),
         }
     }

@@ -40,8 +40,8 @@ static WATCH: Object = object(&[
     field("action", Shape::Choice(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])),
     field("target", Shape::Text),
     Field { name: "exec", shape: Shape::Object(&HOOK), absent: Absent::Hook },
-    field("include", Shape::TextOrTexts),
-    field("ignore", Shape::TextOrTexts),
+    field("include", Shape::TextOrUniqueTexts),
+    field("ignore", Shape::TextOrUniqueTexts),
     field("initial_sync", Shape::StrictFlag),
 ])
 .requires(&["path", "action"]);

@@ -27,6 +27,7 @@ impl Check<'_> {
             Shape::Words if node.is_null() => {}
             Shape::ObjectOrNull(_) if node.is_null() => {}
             Shape::Text
+            | Shape::DroppedText
             | Shape::TextOrNull
             | Shape::ByteText
             | Shape::Duration
@@ -45,7 +46,7 @@ impl Check<'_> {
             }
             Shape::StrictFlag => self.one_of(node, path, &[Kind::Flag], "a boolean"),
             Shape::Int(range) | Shape::OptionalInt(range) => self.int(*range, node, path),
-            Shape::Float | Shape::Bytes | Shape::FileMode | Shape::NumberText | Shape::Count => {
+            Shape::Float | Shape::Bytes | Shape::FileMode | Shape::Count => {
                 self.one_of(node, path, &[Kind::Number, Kind::Text], "a number or a string");
             }
             Shape::Size => {
@@ -54,6 +55,17 @@ impl Check<'_> {
                 }
                 self.one_of(node, path, &[Kind::Number, Kind::Text], "a number or a string");
             }
+            Shape::NumberText if matches!(node.value, Value::Float(_)) => {
+                self.wrong(node, path, "a whole number or a string");
+            }
+            Shape::NumberText => {
+                self.one_of(node, path, &[Kind::Number, Kind::Text], "a whole number or a string");
+            }
+            Shape::StrictInt if node.as_text().is_some() => {
+                self.wrong(node, path, "a whole number");
+            }
+            Shape::StrictInt => self.int(super::ANY, node, path),
+            Shape::PlainInt => self.int(super::NATURAL, node, path),
             Shape::Words | Shape::Test => self.words(node, path),
             Shape::Texts => self.texts(node, path, false),
             Shape::UniqueTexts => self.texts(node, path, true),
@@ -62,9 +74,12 @@ impl Check<'_> {
                     self.texts(node, path, matches!(shape, Shape::TextOrUniqueTexts));
                 }
             }
-            Shape::Numbers => self.items(node, path, |check, item, path| {
-                check.one_of(item, path, &[Kind::Number, Kind::Text], "a number or a string");
-            }),
+            Shape::Numbers => {
+                self.items(node, path, |check, item, path| {
+                    check.one_of(item, path, &[Kind::Number, Kind::Text], "a number or a string");
+                });
+                self.twice(node, path);
+            }
             Shape::Variables | Shape::Labels | Shape::Ssh => self.pairs(node, path),
             Shape::Options | Shape::Dropped => {
                 self.members(node, path, &[Kind::Number, Kind::Text], "a string or a number");
@@ -99,6 +114,14 @@ impl Check<'_> {
                 Value::Text(_) | Value::Int(_) => {}
                 Value::Map(_) => self.object(object, node, path),
                 _ => self.wrong(node, path, "a number, a string or a mapping"),
+            },
+            Shape::WordOr(word, other) => match node.as_text() {
+                Some(text) if text != *word => {
+                    let message = format!("invalid value {text:?}: must be `{word}` or a list");
+                    self.error(node, path, message);
+                }
+                Some(_) => {}
+                None => self.shape(other, node, path),
             },
             Shape::TextOr(other) => {
                 if node.as_text().is_none() {
@@ -235,8 +258,12 @@ impl Check<'_> {
 
     /// The same item a second time.
     fn twice(&mut self, node: &Node, path: &Path<'_>) {
+        let list = node.as_list().unwrap_or_default();
+        if list.len() < 2 {
+            return;
+        }
         let mut seen: std::collections::HashMap<String, &Node> = std::collections::HashMap::new();
-        for (index, item) in node.as_list().unwrap_or_default().iter().enumerate() {
+        for (index, item) in list.iter().enumerate() {
             let text = item.scalar_text().unwrap_or_else(|| format!("{:?}", Bare(item)));
             if let Some(first) = seen.get(&text) {
                 let message = "listed twice".to_owned();

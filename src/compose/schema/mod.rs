@@ -132,6 +132,8 @@ pub(crate) enum Shape {
     NumberShortOr(&'static Object),
     /// Text that stands for a list, or the list.
     TextOr(&'static Self),
+    /// A word that stands for a list, or the list.
+    WordOr(&'static str, &'static Self),
     /// A number of processes or files, or soft and hard.
     Ulimit,
     /// `external`: yes or no, or the old form with a name.
@@ -146,6 +148,12 @@ pub(crate) enum Shape {
     Ssh,
     /// Options that are read and then forgotten, as docker compose does.
     Dropped,
+    /// Text that is read and then forgotten.
+    DroppedText,
+    /// A whole number, and no text.
+    StrictInt,
+    /// A whole number that is not negative; text is refused when all variables are known.
+    PlainInt,
 }
 
 /// The least and the most that a number may be.

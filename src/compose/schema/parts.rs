@@ -139,13 +139,13 @@ pub(super) static SERVICE_MODEL: Object =
 pub(super) static SERVICE_NETWORK: Object = object(&[
     field("aliases", Shape::UniqueTexts),
     field("driver_opts", Shape::Options),
-    field("gw_priority", Shape::Int(ANY)),
+    field("gw_priority", Shape::StrictInt),
     field("interface_name", Shape::Text),
     field("ipv4_address", Shape::Text),
     field("ipv6_address", Shape::Text),
     field("link_local_ips", Shape::UniqueTexts),
     field("mac_address", Shape::Text),
-    field("priority", Shape::Int(ANY)),
+    field("priority", Shape::StrictInt),
 ]);
 
 /// `services.*.volumes[]`
@@ -175,6 +175,6 @@ static MOUNT_VOLUME: Object = object(&[
     field("subpath", Shape::Text),
 ]);
 
-static MOUNT_TMPFS: Object = object(&[field("size", Shape::Size), field("mode", Shape::Int(ANY))]);
+static MOUNT_TMPFS: Object = object(&[field("size", Shape::Size), field("mode", Shape::PlainInt)]);
 
 static MOUNT_IMAGE: Object = object(&[field("subpath", Shape::Text)]);

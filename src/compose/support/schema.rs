@@ -85,6 +85,7 @@ fn shape(shape: &'static Shape, prefix: &str) -> Value {
         any_of(vec![json!({ "type": "object", "additionalProperties": scalar }), texts.clone()]);
     match shape {
         Shape::Text
+        | Shape::DroppedText
         | Shape::Checked(_)
         | Shape::ByteText
         | Shape::Duration
@@ -95,7 +96,12 @@ fn shape(shape: &'static Shape, prefix: &str) -> Value {
             json!({ "type": ["boolean", "string"] })
         }
         Shape::StrictFlag => json!({ "type": "boolean" }),
-        Shape::Int(_) | Shape::OptionalInt(_) | Shape::NumberText | Shape::Count => {
+        Shape::StrictInt => json!({ "type": "number" }),
+        Shape::Int(_)
+        | Shape::PlainInt
+        | Shape::OptionalInt(_)
+        | Shape::NumberText
+        | Shape::Count => {
             json!({ "type": ["integer", "string"] })
         }
         Shape::Float | Shape::Bytes | Shape::Size | Shape::FileMode => {
@@ -142,6 +148,9 @@ fn shape(shape: &'static Shape, prefix: &str) -> Value {
         Shape::ShortOr(inner) => any_of(vec![json!({ "type": "string" }), object(inner, "")]),
         Shape::NumberShortOr(inner) => {
             any_of(vec![json!({ "type": ["integer", "string"] }), object(inner, "")])
+        }
+        Shape::WordOr(word, other) => {
+            any_of(vec![json!({ "enum": [word] }), self::shape(other, "")])
         }
         Shape::TextOr(other) => any_of(vec![json!({ "type": "string" }), self::shape(other, "")]),
         Shape::Ulimit => json!({ "type": ["integer", "string", "object"] }),

@@ -28,7 +28,7 @@ pub(crate) fn verdicts(written: &Node, sources: &Sources) -> Vec<Verdict> {
     found
         .into_iter()
         .map(|(mark, path, entry)| Verdict {
-            place: sources.place(mark),
+            place: sources.bare_place(mark),
             path,
             support: entry.support,
             note: entry.note.to_owned(),

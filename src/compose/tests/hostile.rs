@@ -84,6 +84,66 @@ fn a_megabyte_of_anything_is_read_soon() {
     check_soon(&format!("services:\n{extends}  s5000: {{image: i}}\n"), "circular reference");
 }
 
+/// Files in a directory, the first of them being the project.
+fn error_of(files: &[(&str, &str)], variables: &[(&str, &str)]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let files = vec![FileArg::Path(files[0].0.into())];
+    let mut options = options(files, directory.path());
+    options.environment =
+        variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    load(&options).map(|_| ()).map_err(|errors| errors.to_string()).unwrap_err()
+}
+
+#[test]
+fn what_grows_out_of_a_small_file_is_bounded() {
+    let lines: String = (0..20_000).map(|n| format!("      K{n}: v\n")).collect();
+    let extending: String =
+        (0..1000).map(|n| format!("  s{n}: {{image: i, extends: base}}\n")).collect();
+    let text = format!("services:\n{extending}  base:\n    image: i\n    environment:\n{lines}");
+    check_soon(&text, "the project becomes too large here: more than 300000 nodes");
+    check_soon(&"---\nx-a: 1\n".repeat(200), "-:202:1: more than 100 documents in one file");
+    check_soon("services: {a: {image: i, ports: ['1-65535']}}", "more than 25000 ports");
+    let words = "x ".repeat(150_000);
+    check_soon(
+        &format!("services: {{a: {{image: i, command: {words}}}}}"),
+        "more than 100000 words",
+    );
+
+    let big = "x".repeat(1 << 20);
+    let labels: String = (0..1000).map(|n| format!("      l{n}: $BIG\n")).collect();
+    let text = format!("services:\n  a:\n    image: i\n    labels:\n{labels}");
+    let error = error_of(&[("stack.yaml", &text)], &[("BIG", &big)]);
+    assert!(error.contains("variables make this longer than 4 MiB"), "{error}");
+
+    let doubling: String = (1..60).map(|n| format!("A{n}=$A{}$A{}\n", n - 1, n - 1)).collect();
+    let one = "services: {a: {image: i}}";
+    let files = [("stack.yaml", one), (".env", &format!("A0=xx\n{doubling}"))];
+    assert!(error_of(&files, &[]).contains("variables make this longer than 4 MiB"));
+
+    let services: String =
+        (0..1000).map(|n| format!("  s{n}: {{image: i, env_file: all.env}}\n")).collect();
+    let variables: String = (0..10_000).map(|n| format!("K{n}=v\n")).collect();
+    let files = [("stack.yaml", format!("services:\n{services}")), ("all.env", variables)];
+    let error = error_of(&files.each_ref().map(|(name, text)| (*name, text.as_str())), &[]);
+    assert!(error.contains("the project becomes too large here"), "{error}");
+
+    let chain: Vec<(String, String)> = (0..80)
+        .map(|n| (format!("f{n}.yaml"), format!("include: [f{}.yaml]\n{one}\n", n + 1)))
+        .collect();
+    let files: Vec<(&str, &str)> = chain.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    assert!(error_of(&files, &[]).contains("too many included files"));
+}
+
+#[test]
+fn many_warnings_do_not_hide_an_error() {
+    let labels: String = (0..300).map(|n| format!("      l{n}: $V{n}\n")).collect();
+    let text = format!("services:\n  a:\n    labels:\n{labels}  b: {{image: i, imgae: j}}\n");
+    check_soon(&text, "services.b: unknown attribute");
+}
+
 #[test]
 fn files_that_are_no_text_are_told() {
     let directory = tempfile::tempdir().unwrap();

@@ -14,6 +14,8 @@ use crate::compose::diagnostic::Problems;
 pub(crate) const MAX_FILE: usize = 8 << 20;
 /// The most nodes a document may have, with every alias put in.
 const MAX_NODES: usize = 100_000;
+/// The most documents of a file; each is laid over all before it.
+const MAX_DOCUMENTS: usize = 100;
 /// The deepest nesting, with every alias put in.
 const MAX_DEPTH: usize = 200;
 
@@ -35,6 +37,11 @@ pub(crate) fn parse(file: u32, text: &str, problems: &mut Problems) -> Vec<Docum
         return Vec::new();
     }
     let roots = std::mem::take(&mut arena.roots);
+    if let Some(root) = roots.get(MAX_DOCUMENTS) {
+        let message = format!("more than {MAX_DOCUMENTS} documents in one file");
+        problems.error(arena.nodes[*root].mark, &Path::ROOT, message);
+        return Vec::new();
+    }
     let mut documents = Vec::new();
     for root in roots {
         let mut builder = Builder { arena: &arena, left: MAX_NODES, resets: Vec::new(), problems };

@@ -9,6 +9,6 @@ mod words;
 
 pub(crate) use crate::model::parse_bytes;
 pub(crate) use duration::{parse_duration, write_duration};
-pub(crate) use port::parse_ports;
+pub(crate) use port::{ShortPort, parse_ports};
 pub(crate) use volume::{clean_path, parse_volume};
 pub(crate) use words::split_words;

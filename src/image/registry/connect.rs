@@ -50,7 +50,8 @@ async fn reach(registries: &Registries, url: &Url) -> io::Result<Box<dyn Wire>> 
 async fn dial(registries: &Registries, url: &Url) -> io::Result<TcpStream> {
     let (name, port) = url.address();
     let found = tokio::net::lookup_host((name.as_str(), port)).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot find the address of {name}: {error}"))
+        let reason = format!("cannot find the address of {name}: {error}");
+        io::Error::new(io::ErrorKind::NotFound, reason)
     })?;
     let mut addresses: Vec<SocketAddr> = found.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);

@@ -52,6 +52,8 @@ pub struct Pulled {
 
 /// What is wanted, read and understood.
 struct Target<'a> {
+    /// As the user wrote it: it may be an id.
+    written: &'a str,
     reference: Reference,
     platform: Option<Platform>,
     policy: PullPolicy,
@@ -90,6 +92,7 @@ impl Store {
         watcher: &dyn Watcher,
     ) -> Result<Pulled> {
         let target = Target {
+            written: &wish.reference,
             reference: wish.reference.parse()?,
             platform: wish.platform.as_deref().map(str::parse).transpose()?,
             policy: wish.policy,
@@ -214,7 +217,13 @@ impl Store {
     /// missing.
     fn here(&self, target: &Target<'_>) -> Result<Option<Here>> {
         let reference = &target.reference;
-        let Some(image) = self.resolve(&reference.to_string())? else { return Ok(None) };
+        let (image, by_id) = match self.resolve(&reference.to_string())? {
+            Some(image) => (image, false),
+            None => match self.resolve(target.written)? {
+                Some(image) => (image, true),
+                None => return Ok(None),
+            },
+        };
         let found = Platform::of(&image.os, &image.architecture);
         let fits = match &target.platform {
             Some(wanted) => found.runs_on(wanted),
@@ -224,7 +233,7 @@ impl Store {
             return Ok(None);
         }
         let source = self.source(reference)?.unwrap_or_else(|| Source::of(&image.manifest));
-        Ok(Some(Here { digest: source.digest.clone(), image, source }))
+        Ok(Some(Here { digest: source.digest.clone(), image, source, by_id }))
     }
 
     /// Refuses an image that is here if the policy does not accept it.
@@ -288,6 +297,8 @@ struct Here {
     image: Image,
     digest: Digest,
     source: Source,
+    /// Whether it was named by its id, of which no registry knows.
+    by_id: bool,
 }
 
 impl Here {
@@ -300,6 +311,7 @@ impl Target<'_> {
     /// Whether nobody has to be asked for what is here.
     fn is_satisfied_by(&self, here: &Here) -> bool {
         let enough = match self.policy {
+            _ if here.by_id => true,
             PullPolicy::Missing | PullPolicy::Build | PullPolicy::Never => true,
             // What a digest names never changes.
             PullPolicy::Always => self.reference.digest.is_some(),

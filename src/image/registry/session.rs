@@ -406,8 +406,19 @@ impl<'a> Session<'a> {
             }
             source = cause.source();
         }
+        let away = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::NotFound
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        );
         let error = self.place.failed(doing, reason);
-        if hopeless { Trouble::Final(error) } else { Trouble::passing(error) }
+        match (hopeless, away) {
+            (true, _) => Trouble::Final(error),
+            (_, true) => Trouble::Away(error),
+            _ => Trouble::passing(error),
+        }
     }
 }
 

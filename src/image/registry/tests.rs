@@ -647,6 +647,18 @@ fn what_does_not_speak_http_is_told() {
 }
 
 #[test]
+fn an_image_that_is_named_by_its_id_is_not_asked_for() {
+    let content = Content::new(gzip);
+    let fake = Fake::start(move |asked| content.answer(asked));
+    let (_dir, store, image) = pull(&fake).unwrap();
+    fake.log();
+    for id in [image.id.to_string(), image.id.hex()[..12].to_owned()] {
+        assert_eq!(store.pull(&id, &quick(), &Silent).unwrap().id, image.id, "{id}");
+    }
+    assert_eq!(fake.log(), Vec::<String>::new());
+}
+
+#[test]
 fn a_platform_is_chosen_by_its_name() {
     let content = Content::new(gzip);
     let ours = digest_of(&content.manifest);

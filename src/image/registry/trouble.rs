@@ -21,6 +21,9 @@ pub(super) enum Trouble {
         /// Not before this time from now, if the registry said so.
         wait: Option<Duration>,
     },
+    /// Nobody is there. They may come back, but mostly the name is wrong, or the network is away: it is
+    /// not tried for long.
+    Away(ImageError),
 }
 
 pub(super) type Tried<T> = Result<T, Trouble>;
@@ -47,6 +50,9 @@ pub(super) struct Patience {
 /// The longest wait that a registry may ask for: nobody sits and waits for an hour.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How often somebody who is not there is looked for again.
+const AWAY: u32 = 2;
+
 impl Patience {
     pub(super) fn new(timeouts: Timeouts) -> Self {
         Self { timeouts, tried: 0 }
@@ -69,8 +75,10 @@ impl Patience {
         let (error, asked) = match trouble {
             Trouble::Final(error) => return Err(error),
             Trouble::Passing { error, wait } => (error, wait),
+            Trouble::Away(error) if self.tried >= AWAY => return Err(error),
+            Trouble::Away(error) => (error, None),
         };
-        if self.tried == self.timeouts.retries {
+        if self.tried >= self.timeouts.retries {
             return Err(error);
         }
         if let Some(asked) = asked.filter(|asked| *asked > LONGEST) {

@@ -104,6 +104,22 @@ fn a_container_is_known_by_its_labels() {
 }
 
 #[test]
+fn annotations_and_real_time_are_those_of_the_service() {
+    let container = made(
+        |_| {},
+        |service| {
+            service.annotations.insert("org.test.note".to_owned(), "kept".to_owned());
+            service.resources.cpu_rt_period = Some(1_000_000);
+            service.resources.cpu_rt_runtime = Some(950_000);
+        },
+    );
+    assert_eq!(container.annotations["org.test.note"], "kept");
+    let resources = &container.resources;
+    assert_eq!(resources.cpu_rt_period, Some(1_000_000));
+    assert_eq!(resources.cpu_rt_runtime, Some(950_000));
+}
+
+#[test]
 fn a_containers_own_name_and_host_name_are_taken() {
     let container = made(
         |_| {},

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::support::{Orca, eventually};
-use super::{check, end, inside};
+use super::{check, end, inside, limit};
 
 #[test]
 fn limits_are_in_force() {
@@ -46,20 +46,6 @@ services:
     let quota = limit(&orca, "limits-a-1", &["cpu.cfs_quota_us", "cpu.max"]);
     assert!(quota.starts_with("50000"), "{quota}");
     assert_eq!(orca.ps().len(), 3);
-}
-
-/// The content of a file of a container's cgroup, by its name in v1 or v2.
-fn limit(orca: &Orca, container: &str, files: &[&str]) -> String {
-    let cgroups = std::fs::read_to_string(format!("/proc/{}/cgroup", orca.pid(container))).unwrap();
-    let found = cgroups.lines().find_map(|line| {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next()?, parts.next()?);
-        let roots = [controllers, "unified", ""].map(|part| format!("/sys/fs/cgroup/{part}{path}"));
-        roots.iter().find_map(|root| {
-            files.iter().find_map(|file| std::fs::read_to_string(format!("{root}/{file}")).ok())
-        })
-    });
-    found.expect("a file of the cgroup").trim().to_owned()
 }
 
 #[test]
