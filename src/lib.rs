@@ -6,6 +6,7 @@
 pub mod api;
 pub mod cli;
 pub mod compose;
+pub mod copy;
 pub mod daemon;
 pub mod demo;
 pub mod dns;

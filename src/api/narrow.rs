@@ -83,11 +83,12 @@ fn merged(up: Up, chosen: &BTreeSet<String>, agreed: &Project) -> Project {
     let mut project = only(up.project, chosen);
     for (name, service) in &agreed.services {
         let known = project.services.contains_key(name);
-        if keep(name) && (known || partial) {
+        if keep(name) && (known || partial) || service.one_off.is_some() {
             project.services.insert(name.clone(), service.clone());
         }
     }
-    if partial || up.recreate == Recreate::Never {
+    let has_one_offs = project.services.values().any(|service| service.one_off.is_some());
+    if partial || has_one_offs || up.recreate == Recreate::Never {
         keep_what_they_name(&mut project, agreed);
     }
     project

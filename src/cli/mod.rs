@@ -29,9 +29,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::args::{InstanceArgs, ProjectArgs};
 use self::commands::{
-    check, completion, config, containers, create, daemon, down, events, exec, image, images,
-    login, logs, ls, network, plan, port, ps, pull, push, rm, services, stats, system, top, up,
-    version, volume,
+    attach, check, completion, config, containers, cp, create, daemon, down, events, exec, image,
+    images, login, logs, ls, network, plan, port, ps, pull, push, rm, run, services, stats, system,
+    top, up, version, volume,
 };
 use self::context::Context;
 use self::error::{CommandError, Outcome};
@@ -107,6 +107,28 @@ enum Verb {
         orca exec -T db pg_dump shop > shop.sql\n  \
         orca exec -u root --index 2 web id")]
     Exec(Of<exec::ExecArgs>),
+    /// Run a program in a container of its own, made from a service
+    ///
+    /// What the service depends on is started first and waited for. The container is on the
+    /// service's networks; its ports are not published unless asked for. It stays when its program
+    /// has ended, unless --rm is given: `orca rm` and `orca down` remove it.
+    #[command(after_help = "Examples:\n  \
+        orca run --rm app sh\n  \
+        orca run --rm -T app ./manage.py dumpdata > data.json\n  \
+        orca run --no-deps -e DEBUG=1 -v ./src:/src web pytest -x")]
+    Run(Of<run::RunArgs>),
+    /// Copy files between a container and here
+    ///
+    /// The container need not run. As docker does it: a directory is copied into a directory that is
+    /// there, or becomes one that is not; `DIR/.` is what is in DIR; `-` is a tar archive on standard
+    /// input or output.
+    #[command(after_help = "Examples:\n  \
+        orca cp app:/etc/nginx ./nginx\n  \
+        orca cp ./site/. web:/usr/share/nginx/html\n  \
+        orca cp db:/var/lib/data - | gzip > data.tar.gz")]
+    Cp(Of<cp::CpArgs>),
+    /// Connect to the program of a running container
+    Attach(Of<attach::AttachArgs>),
     /// Show what `up` would do
     #[command(visible_alias = "diff")]
     Plan(Of<plan::PlanArgs>),
@@ -235,10 +257,11 @@ pub fn main() -> ExitCode {
 
 /// The command line as clap checks it.
 fn command() -> clap::Command {
-    // To follow a log is what people mean by `logs -f`, and `rm -f` that nothing is asked; `--file` is
-    // still there.
+    // To follow a log is what people mean by `logs -f`, `rm -f` that nothing is asked, and `run -p` to
+    // publish a port; `--file` and `--project-name` are still there.
     Arguments::command()
         .mut_subcommand("logs", |logs| logs.mut_arg("file", |file| file.short(None)))
+        .mut_subcommand("run", |run| run.mut_arg("project_name", |name| name.short(None)))
         .mut_subcommand("rm", |rm| {
             rm.mut_arg("file", |file| file.short(None)).mut_arg("force", |force| force.short('f'))
         })
@@ -281,6 +304,9 @@ async fn run(context: Context, verb: Verb) -> Outcome<u8> {
         Verb::Ls(args) => ls::run(base, args).await,
         Verb::Logs(of) => logs::run(&context.about(of.project), of.args).await,
         Verb::Exec(of) => exec::run(&context.about(of.project), of.args).await,
+        Verb::Run(of) => run::run(&context.about(of.project), of.args).await,
+        Verb::Cp(of) => cp::run(&context.about(of.project), of.args).await,
+        Verb::Attach(of) => attach::run(&context.about(of.project), of.args).await,
         Verb::Plan(of) => plan::run(&context.about(of.project), of.args).await,
         Verb::Scale(of) => services::scale(&context.about(of.project), of.args).await,
         Verb::Stop(of) => services::stop(&context.about(of.project), of.args).await,

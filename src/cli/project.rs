@@ -11,12 +11,20 @@ use crate::model::Project;
 /// The largest project that is read from standard input, in bytes.
 const LARGEST_INPUT: u64 = 16 << 20;
 
-/// The project, with its warnings told. With names, only these services and what they depend on.
+/// The project, with its warnings told.
 ///
 /// # Errors
 /// Everything that is wrong with the files is told at once.
 pub(super) fn project(context: &Context) -> Outcome<Project> {
-    let loaded = loaded(context, options(context)?)?;
+    of_services(context, Vec::new())
+}
+
+/// The project with only these services and what they depend on, whatever their profiles.
+///
+/// # Errors
+/// Everything that is wrong with the files is told at once.
+pub(super) fn of_services(context: &Context, services: Vec<String>) -> Outcome<Project> {
+    let loaded = loaded(context, LoadOptions { services, ..options(context)? })?;
     for warning in &loaded.warnings {
         context.output.warning(warning);
     }

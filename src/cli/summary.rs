@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::format;
-use crate::model::{StackStatus, TaskState};
+use crate::model::{StackStatus, TaskState, TaskStatus};
 
 /// `shop is up: 2 services, 3 containers`, and a line for each service with published ports.
 pub(super) fn lines(status: &StackStatus) -> Vec<String> {
-    let containers = status.tasks.iter().filter(|task| task.wanted).count();
-    let services = status.services.len();
+    let lasting = |task: &&TaskStatus| task.wanted && task.one_off.is_none();
+    let containers = status.tasks.iter().filter(lasting).count();
+    let services = status.services.values().filter(|service| service.one_off.is_none()).count();
     let mut lines = vec![format!(
         "{} is up: {}, {}",
         status.name,
@@ -44,7 +45,8 @@ fn ports(status: &StackStatus) -> BTreeMap<&str, BTreeSet<String>> {
 fn notes(status: &StackStatus) -> Vec<String> {
     let stopped = status.services.iter().filter(|(_, service)| service.stopped);
     let stopped: Vec<_> = stopped.map(|(name, _)| name.as_str()).collect();
-    let completed = status.tasks.iter().filter(|task| task.state == TaskState::Completed);
+    let over = |task: &&TaskStatus| task.state == TaskState::Completed && task.one_off.is_none();
+    let completed = status.tasks.iter().filter(over);
     let completed: BTreeSet<_> = completed.map(|task| task.service.as_str()).collect();
     let mut notes = Vec::new();
     if !completed.is_empty() {

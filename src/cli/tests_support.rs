@@ -35,6 +35,7 @@ pub(super) fn task(service: &str, slot: u32, state: TaskState) -> TaskStatus {
         publications: Vec::new(),
         wanted: true,
         labels: BTreeMap::new(),
+        one_off: None,
     }
 }
 

@@ -54,6 +54,7 @@ mod reset;
 mod rules;
 mod schema;
 mod select;
+pub mod short;
 mod suggest;
 mod support;
 mod template;

@@ -16,11 +16,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::control::Daemon;
 pub use self::settings::Settings;
@@ -32,7 +33,9 @@ use crate::model::{Command, Instance};
 use crate::netd;
 use crate::network::Networks;
 use crate::runtime::Runtime;
+use crate::runtime::log::compress_full;
 use crate::store::Store;
+use crate::sys::{clock, heap};
 use crate::volume::Volumes;
 
 /// Worker threads of the daemon: it waits far more than it computes.
@@ -90,6 +93,7 @@ pub enum DaemonError {
 /// Runs the daemon of `instance` until it is told to stop. What the administrator says is in the files
 /// of the directory `configuration`.
 pub fn main(instance: Instance, settings: Settings, configuration: &Path) -> ExitCode {
+    heap::few_arenas();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("orca")
@@ -127,11 +131,18 @@ async fn run(
     let (stop_engine, stopped) = oneshot::channel();
     let start = engine::Start { host: Arc::clone(&host), store };
     let suspended = start.store.agreed().suspended;
+    let boot = clock::now().boot;
+    let is_new_boot = start.store.agreed().boot != boot;
     let mut view = engine.view();
     let looping = tokio::spawn(engine::run(start, ends, stopped));
+    if is_new_boot {
+        engine.commit(Command::Boot(boot)).await?;
+    }
     if suspended {
         engine.commit(Command::Suspend(false)).await?;
     }
+    tokio::spawn(keep_small(engine.view()));
+    tokio::spawn(compress_logs(instance.root.join("logs")));
 
     // Callers see what is there from the first moment, not an empty host. An error means that the loop has
     // ended; the server then says so.
@@ -163,6 +174,41 @@ async fn run(
         tidy(&instance, host.hands()).await;
     }
     served.map_err(DaemonError::Serve)
+}
+
+/// How often full log files are looked for.
+const LOGS: Duration = Duration::from_secs(15);
+
+/// Compresses what containers have written, file by file, when the machine has nothing better to do:
+/// their own shims only write.
+async fn compress_logs(directory: PathBuf) {
+    loop {
+        tokio::time::sleep(LOGS).await;
+        let directory = directory.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            let logs = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+            for log in logs {
+                if let Err(error) = compress_full(&log.path()) {
+                    debug!(error = &error as &dyn std::error::Error, "a log stays as it is");
+                }
+            }
+        });
+        if worked.await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How long after the last change unused memory is given back.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Gives back to the kernel what a burst of work has left, once it is over. Nothing happens on a host
+/// on which nothing changes.
+async fn keep_small(mut view: watch::Receiver<Arc<engine::View>>) {
+    while view.changed().await.is_ok() {
+        while tokio::time::timeout(QUIET, view.changed()).await.is_ok_and(|there| there.is_ok()) {}
+        heap::trim();
+    }
 }
 
 /// Leaves nothing in the kernel and nothing running when there is nothing to keep. What cannot be

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::block_in_place;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, warn};
 
 use super::{Ends, Host, Moment, Problem, Request, Start, View, events};
@@ -20,6 +20,9 @@ const WAIT_MIN: Duration = Duration::from_millis(5);
 /// Decisions lead to further decisions, but never for long; more rounds than this are a mistake in
 /// the planner, and the loop then goes on after a pause instead of for ever.
 const ROUNDS_MAX: usize = 64;
+
+/// The longest rest between two passes for news of the host.
+const REST_MAX: Duration = Duration::from_millis(20);
 
 /// The wait after a pass that could not be finished.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -37,7 +40,12 @@ pub async fn run<H: Host>(start: Start<H>, mut ends: Ends, mut stop: oneshot::Re
     };
     let mut waiting = Vec::new();
     loop {
+        let began = Instant::now();
         let wake_at = state.pass(&ends, &mut waiting).await;
+        // A pass costs as much as there are containers, and a hundred starts make hundreds of news. So
+        // it rests as long as it has worked: news that come meanwhile share a pass. With few
+        // containers that is no time at all.
+        let rested = Instant::now() + began.elapsed().min(REST_MAX);
         // Cancel-safe: a receiver loses nothing when its wait is dropped, a timer has nothing to lose.
         tokio::select! {
             biased;
@@ -51,7 +59,7 @@ pub async fn run<H: Host>(start: Start<H>, mut ends: Ends, mut stop: oneshot::Re
                 None => return,
             },
             _ = &mut stop => return,
-            still_there = changed.changed() => if still_there.is_err() { return },
+            still_there = news(&mut changed, rested) => if still_there.is_err() { return },
             () = until(state.host.now().boottime, wake_at) => {}
         }
     }
@@ -184,6 +192,21 @@ fn not_durable() -> Problem {
             "the disk takes no more: decisions are kept in memory only, and new stacks are refused"
                 .to_owned(),
     }
+}
+
+/// Waits for news of the host, and then for the end of the rest.
+async fn news(
+    changed: &mut watch::Receiver<u64>,
+    rested: Instant,
+) -> Result<(), watch::error::RecvError> {
+    // Nothing is lost when this is dropped between the two: a change counts until it is marked as seen.
+    if !changed.has_changed()? {
+        changed.changed().await?;
+        changed.mark_changed();
+    }
+    sleep_until(rested).await;
+    changed.mark_unchanged();
+    Ok(())
 }
 
 async fn until(now: Boottime, wake_at: Option<Boottime>) {

@@ -8,8 +8,8 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, Boottime, ContainerId, Deadline, Exit, PinnedImage, Project, Protocol, TaskId,
-    Timestamp,
+    AttemptId, BootId, Boottime, ContainerId, Deadline, Exit, PinnedImage, Project, Protocol,
+    TaskId, Timestamp,
 };
 
 /// All that the store holds.
@@ -32,6 +32,8 @@ pub struct Agreed {
     /// Whether everything rests: containers are stopped until the daemon starts again
     /// (`system stop --containers`).
     pub suspended: bool,
+    /// The boot in which it was last taken up.
+    pub boot: BootId,
 }
 
 /// A stack as a user applied it.
@@ -218,8 +220,17 @@ pub enum Command {
         /// The services.
         services: Vec<String>,
     },
+    /// A user removes containers that were made to run one program.
+    DropOneOffs {
+        /// The stack.
+        stack: String,
+        /// Their services.
+        services: Vec<String>,
+    },
     /// A user stops everything until the daemon starts again (true), or it has started again (false).
     Suspend(bool),
+    /// The daemon goes on in another boot: `restart: always` starts also what a user had stopped.
+    Boot(BootId),
     /// What the planner decided: one group, all or nothing.
     Decide(Vec<Decision>),
 }
@@ -284,6 +295,13 @@ pub enum Decision {
     ReapTask {
         /// The task.
         task: TaskId,
+    },
+    /// A container that was to run one program has done so, and leaves nothing.
+    DropOneOff {
+        /// The stack.
+        stack: String,
+        /// Its service.
+        service: String,
     },
     /// Nothing of a stack is left.
     DropStack {

@@ -167,6 +167,20 @@ pub struct Service {
     pub deploy: Deploy,
     /// orca's own settings (`x-orca`).
     pub orca: OrcaOptions,
+    /// Set for a service that was not written down: a container made from another service to run one
+    /// program (`orca run`). It stays through an `up` and is not part of what a stack has to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_off: Option<OneOff>,
+}
+
+/// What a container that runs one program beside a service is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OneOff {
+    /// The service it was made from.
+    pub service: String,
+    /// Whether it goes once its program has ended (`run --rm`).
+    pub remove: bool,
 }
 
 /// When to look for a newer image.

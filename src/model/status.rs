@@ -44,6 +44,10 @@ pub struct ServiceStatus {
     pub stopped: bool,
     /// What it waits for, if it does: `waiting for db to be healthy`.
     pub waiting: Option<String>,
+    /// Why it will not be as wanted without help, if so.
+    pub failed: Option<String>,
+    /// For a container that runs one program: the service it was made from.
+    pub one_off: Option<String>,
 }
 
 /// Where a task is in its life, in the words that docker and compose use.
@@ -118,4 +122,6 @@ pub struct TaskStatus {
     pub wanted: bool,
     /// The container's labels.
     pub labels: BTreeMap<String, String>,
+    /// For a container that runs one program: the service it was made from.
+    pub one_off: Option<String>,
 }

@@ -13,7 +13,7 @@ use crate::model::{
 use super::Start;
 use super::look::{self, Look};
 use super::networks::networks_of;
-use super::{environment, mounts};
+use super::{depends, environment, mounts};
 
 /// Size of `/dev/shm` unless a service says otherwise, as in Docker.
 const SHM_SIZE: u64 = 64 << 20;
@@ -82,6 +82,25 @@ pub(super) fn start(look: &Look<'_>, id: TaskId, task: &Task) -> Result<Start, S
     Ok(Start { attempt, volumes, sandbox, container, health: look::health_check(stack, service) })
 }
 
+/// Why the current attempt of a task has to wait, if it has to. What [`start`] would say, without
+/// making all of it.
+pub(super) fn obstacle(look: &Look<'_>, id: TaskId, task: &Task) -> Option<String> {
+    let parts = || -> Result<(), String> {
+        let (stack, service) = look.service(task).ok_or("its service is gone")?;
+        task.current(id).ok_or("no attempt is decided")?;
+        let image = stack
+            .images
+            .get(&service.image)
+            .ok_or_else(|| format!("image {} is not there", service.image))?;
+        let files = !service.configs.is_empty() || !service.secrets.is_empty();
+        if files || !service.mounts.is_empty() || !depends::shares(service).is_empty() {
+            mounts::mounts(look, stack, service, image, id)?;
+        }
+        namespaces(look, stack, service, id).map(drop)
+    };
+    parts().err()
+}
+
 /// A container's name: its own, else `<project>-<service>-<slot>`.
 pub(super) fn name(project: &Project, service: &str, slot: u32) -> String {
     project
@@ -119,14 +138,16 @@ pub(super) fn labels_of(
 ) -> BTreeMap<String, String> {
     let project = &stack.project;
     let files: Vec<_> = project.files.iter().map(|file| file.to_string_lossy()).collect();
+    let written = service.one_off.as_ref().map_or(&task.service, |one| &one.service);
+    let one_off = if service.one_off.is_some() { "True" } else { "False" };
     let own = [
         (labels::PROJECT, project.name.clone()),
-        (labels::SERVICE, task.service.clone()),
+        (labels::SERVICE, written.clone()),
         (labels::NUMBER, task.slot.to_string()),
         (labels::CONFIG_HASH, task.revision.clone()),
         (labels::ATTEMPT, attempt.to_string()),
         (labels::NAME, name(project, &task.service, task.slot)),
-        ("com.docker.compose.oneoff", "False".to_owned()),
+        ("com.docker.compose.oneoff", one_off.to_owned()),
         ("com.docker.compose.project.config_files", files.join(",")),
         (
             "com.docker.compose.project.working_dir",

@@ -105,6 +105,9 @@ impl fmt::Display for Line<'_> {
                 write!(f, "decide: {task} has failed: {}", describe(exit))
             }
             Decision::ReapTask { task } => write!(f, "decide: forget {task}"),
+            Decision::DropOneOff { stack, service } => {
+                write!(f, "decide: forget {stack}/{service}, which has run")
+            }
             Decision::DropStack { stack } => write!(f, "decide: forget stack {stack}"),
         }
     }

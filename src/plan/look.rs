@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Agreed, AttemptId, Condition, DeployMode, Health, HealthCheck, Now, Observed,
+    Agreed, AttemptId, Condition, DeployMode, Health, HealthCheck, NetworkMode, Now, Observed,
     ObservedContainer, Outcome, Phase, Service, Stack, Task, TaskId, Want,
 };
 
@@ -46,7 +46,39 @@ impl<'a> Look<'a> {
                 current.extend(tasks.iter().filter(|(_, task)| fits(task)).map(|(id, _)| *id));
             }
         }
-        Self { agreed, observed, now, by_service, current }
+        let mut look = Self { agreed, observed, now, by_service, current };
+        look.leave_old_networks();
+        look
+    }
+
+    /// Takes out the tasks that hold on to the network of a task that has been replaced: whoever shares
+    /// a network is made after the task whose network it is.
+    fn leave_old_networks(&mut self) {
+        let mut sharing: Vec<(&Stack, &str, &str)> = Vec::new();
+        for stack in self.agreed.stacks.values() {
+            for (name, service) in &stack.project.services {
+                if let NetworkMode::Service(owner) = &service.network_mode {
+                    sharing.push((stack, name, owner));
+                }
+            }
+        }
+        // One shares with another that shares with a third: each round is one step along such a chain.
+        for _ in 0..sharing.len() {
+            let mut old = Vec::new();
+            for (stack, name, owner) in &sharing {
+                let project = stack.project.name.as_str();
+                let owner = self.wanted(project, owner).map(|(id, _)| id).min();
+                let behind = |id: TaskId| owner.is_some_and(|owner| owner > id);
+                let tasks = self.wanted(project, name).map(|(id, _)| id);
+                old.extend(tasks.filter(|id| behind(*id)));
+            }
+            if old.is_empty() {
+                return;
+            }
+            for id in old {
+                self.current.remove(&id);
+            }
+        }
     }
 
     /// The tasks of a service, by id.

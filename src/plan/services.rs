@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Decision, Service, Stack, Task, TaskId, Want};
+use crate::model::{Decision, NetworkMode, Service, Stack, Task, TaskId, Want};
 
 use super::Decided;
 use super::address::Addresses;
@@ -30,6 +30,7 @@ pub(super) fn decide(look: &Look<'_>) -> Decided {
         }
     }
     group.extend(making.gone.into_keys().map(|task| Decision::ReapTask { task }));
+    group.extend(done_one_offs(look));
     group.extend(dropped_stacks(look).map(|stack| Decision::DropStack { stack }));
     Decided { group, wake_at: None }
 }
@@ -99,7 +100,15 @@ impl<'a> Making<'a> {
         group: &mut Vec<Decision>,
     ) {
         let look = self.look;
-        if networks::is_changing(look, stack, service)
+        // Whose network is shared has its task first.
+        let owner = match &service.network_mode {
+            NetworkMode::Service(owner) => Some(owner.as_str()),
+            _ => None,
+        };
+        let waits =
+            owner.is_some_and(|owner| look.wanted(&stack.project.name, owner).next().is_none());
+        if waits
+            || networks::is_changing(look, stack, service)
             || networks::obstacle(look, stack, service).is_some()
         {
             return;
@@ -153,6 +162,24 @@ fn next_task(look: &Look<'_>) -> u64 {
 fn gone<'a>(look: &Look<'a>) -> BTreeMap<TaskId, &'a Task> {
     let gone = |(id, task): &(&TaskId, &Task)| task.want == Want::Stop && !look.has_remains(**id);
     look.agreed.tasks.iter().filter(gone).map(|(id, task)| (*id, task)).collect()
+}
+
+/// Containers that were to run one program, have done so, and were to leave nothing.
+fn done_one_offs(look: &Look<'_>) -> impl Iterator<Item = Decision> {
+    let stacks = look.agreed.stacks.values().filter(|stack| stack.removing.is_none());
+    stacks.flat_map(|stack| {
+        let stack_name = &stack.project.name;
+        let goes = |service: &Service| service.one_off.as_ref().is_some_and(|one| one.remove);
+        let done = |name: &str| {
+            let tasks = look.tasks(stack_name, name);
+            tasks.iter().any(|(_, task)| task.outcome.is_some())
+        };
+        let done = stack.project.services.iter().filter(move |(name, s)| goes(s) && done(name));
+        done.map(|(name, _)| Decision::DropOneOff {
+            stack: stack_name.clone(),
+            service: name.clone(),
+        })
+    })
 }
 
 /// The stacks that are to go and of which nothing is left.

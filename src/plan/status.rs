@@ -67,7 +67,32 @@ fn service_status(look: &Look<'_>, stack: &Stack, name: &str, service: &Service)
         } else {
             None
         },
+        failed: service_failure(look, stack, name, service),
+        one_off: one_off(service),
     }
+}
+
+fn one_off(service: &Service) -> Option<String> {
+    service.one_off.as_ref().map(|one| one.service.clone())
+}
+
+/// Why a service will not be as wanted without help.
+fn service_failure(
+    look: &Look<'_>,
+    stack: &Stack,
+    name: &str,
+    service: &Service,
+) -> Option<String> {
+    if !look::is_up(stack, name) {
+        return None;
+    }
+    let failed = look
+        .wanted(&stack.project.name, name)
+        .find_map(|(id, task)| task_failure(look, service, id, task));
+    failed.or_else(|| {
+        let unmet = waiting(look, stack, name, service).filter(|unmet| unmet.never)?;
+        Some(unmet.reason)
+    })
 }
 
 /// What a service waits for before its first start, if any of its tasks still does.
@@ -86,7 +111,7 @@ fn waiting(
             begun += 1;
             if look.container(id, task).is_none()
                 && task.outcome.is_none()
-                && let Err(reason) = container::start(look, id, task)
+                && let Some(reason) = container::obstacle(look, id, task)
             {
                 return Some(depends::Unmet { reason, never: false });
             }
@@ -112,12 +137,19 @@ fn is_converged(look: &Look<'_>, stack: &Stack, tasks: &[(TaskId, &Task)]) -> bo
         let stopped = stack.stopped.contains(&task.service) && task.want == Want::Stop;
         stays || (stopped && !look.is_alive(*id))
     };
-    stack.removing.is_none() && project.services.iter().all(as_wanted) && tasks.iter().all(in_place)
+    // What runs one program beside a stack is not part of what the stack has to be.
+    let lasting = |service: &Service| service.one_off.is_none();
+    let lasts = |task: &Task| project.services.get(&task.service).is_none_or(lasting);
+    stack.removing.is_none()
+        && project.services.iter().filter(|(_, service)| lasting(service)).all(as_wanted)
+        && tasks.iter().filter(|(_, task)| lasts(task)).all(in_place)
 }
 
 /// Why a stack will not converge without help: first what failed itself, then what waits for it.
 fn failure(look: &Look<'_>, stack: &Stack) -> Option<String> {
-    let up = || stack.project.services.iter().filter(|(name, _)| look::is_up(stack, name));
+    let counts =
+        |name: &str, service: &Service| look::is_up(stack, name) && service.one_off.is_none();
+    let up = || stack.project.services.iter().filter(|(name, service)| counts(name, service));
     let failed = up().find_map(|(name, service)| {
         let reason = look
             .wanted(&stack.project.name, name)
@@ -202,6 +234,7 @@ fn task_status(look: &Look<'_>, network: &NetworkTable, id: TaskId, task: &Task)
                 container::labels_of(stack, service, image, task, attempt)
             })
             .unwrap_or_default(),
+        one_off: service.and_then(|(_, service)| one_off(service)),
     }
 }
 
@@ -264,9 +297,9 @@ fn absent(look: &Look<'_>, id: TaskId, task: &Task) -> (TaskState, Option<String
         (Some(exit), left) if task.fails > 0 => {
             (TaskState::Restarting, Some(restarting(task.fails, left, exit)))
         }
-        _ => match container::start(look, id, task) {
-            Ok(_) => (TaskState::Starting, None),
-            Err(reason) => (TaskState::Pending, Some(reason)),
+        _ => match container::obstacle(look, id, task) {
+            None => (TaskState::Starting, None),
+            reason => (TaskState::Pending, reason),
         },
     }
 }

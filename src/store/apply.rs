@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Agreed, AttemptId, Command, Decision, Exit, RANGES, Stack, Task, TaskId, Want};
+use crate::model::{
+    Agreed, AttemptId, BootId, Command, Decision, Exit, RANGES, Stack, Task, TaskId, Want,
+};
 
 use super::check;
 
@@ -75,8 +77,23 @@ pub(super) fn perform(agreed: &mut Agreed, command: &Command) -> Result<(), Refu
             renew(agreed, name, |task| services.contains(&task.service) && task.outcome.is_some());
             Ok(())
         }
+        Command::DropOneOffs { stack: name, services } => {
+            find_services(agreed, name, services)?;
+            services.iter().try_for_each(|service| drop_one_off(agreed, name, service))
+        }
         Command::Suspend(suspended) => {
             agreed.suspended = *suspended;
+            if !suspended {
+                start_always(agreed);
+            }
+            Ok(())
+        }
+        Command::Boot(boot) => {
+            // The first time there is nothing that was stopped before.
+            if agreed.boot != BootId::default() {
+                start_always(agreed);
+            }
+            agreed.boot.clone_from(boot);
             Ok(())
         }
         Command::RestartServices { stack, services } => {
@@ -90,6 +107,17 @@ pub(super) fn perform(agreed: &mut Agreed, command: &Command) -> Result<(), Refu
         Command::Decide(decisions) => {
             decisions.iter().try_for_each(|decision| decide_one(agreed, decision))
         }
+    }
+}
+
+/// Starts what is always to start again, although a user had stopped it.
+fn start_always(agreed: &mut Agreed) {
+    for stack in agreed.stacks.values_mut() {
+        let services = &stack.project.services;
+        stack.stopped.retain(|name| {
+            let service = services.get(name);
+            !service.is_some_and(|service| service.deploy.restart.even_if_stopped)
+        });
     }
 }
 
@@ -110,9 +138,16 @@ fn apply_stack(agreed: &mut Agreed, stack: &Stack) {
         }
     }
     let name = name.clone();
+    let services = &stack.project.services;
+    let one_offs = services.iter().filter(|(_, service)| service.one_off.is_some());
+    let one_offs: BTreeSet<String> = one_offs.map(|(name, _)| name.clone()).collect();
     agreed.stacks.insert(name.clone(), stack);
-    // What failed for good is tried again; what completed has completed.
-    renew(agreed, &name, |task| matches!(task.outcome, Some(crate::model::Outcome::Failed(_))));
+    // What failed for good is tried again; what completed has completed, and what was to run once has
+    // had its turn.
+    renew(agreed, &name, |task| {
+        matches!(task.outcome, Some(crate::model::Outcome::Failed(_)))
+            && !one_offs.contains(&task.service)
+    });
 }
 
 /// Makes what there is of services out of date.
@@ -222,8 +257,22 @@ fn decide_one(agreed: &mut Agreed, decision: &Decision) -> Result<(), Refused> {
             agreed.tasks.remove(task);
             Ok(())
         }
+        Decision::DropOneOff { stack, service } => drop_one_off(agreed, stack, service),
         Decision::DropStack { stack } => drop_stack(agreed, stack),
     }
+}
+
+fn drop_one_off(agreed: &mut Agreed, name: &str, service: &str) -> Result<(), Refused> {
+    let stack = find(agreed, name)?;
+    let found = stack.project.services.get(service);
+    ensure(found.is_some_and(|found| found.one_off.is_some()), || {
+        format!("{service} of stack {name} is not there to run once")
+    })?;
+    stack.project.services.remove(service);
+    stack.revisions.remove(service);
+    stack.nonces.remove(service);
+    stack.stopped.remove(service);
+    Ok(())
 }
 
 fn create_task(agreed: &mut Agreed, id: TaskId, task: &Task) -> Result<(), Refused> {

@@ -69,8 +69,9 @@ impl Log {
         Ok((log, agreed))
     }
 
-    /// Appends a command; it is on disk when this returns. After an error it is not, and never will be.
-    pub(super) fn append(&mut self, command: &Command) -> Result<(), StoreError> {
+    /// Appends a command; it is on disk when this returns, or in the kernel's hands if it need not be
+    /// `lasting`. After an error it is not, and never will be.
+    pub(super) fn append(&mut self, command: &Command, lasting: bool) -> Result<(), StoreError> {
         let payload = serde_json::to_vec(command).map_err(|e| io("write", &self.dir)(e.into()))?;
         let seq = self.seq + 1;
         let bytes = record::encode(seq, &payload)
@@ -80,7 +81,7 @@ impl Log {
             None => Segment::create(named(&self.dir, "log-", seq))?,
         };
         let segment = self.segment.insert(segment);
-        match segment.append(&bytes) {
+        match segment.append(&bytes, lasting) {
             Ok(()) => {
                 self.seq = seq;
                 Ok(())
@@ -243,15 +244,17 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Appends and syncs. With an error comes whether it is certain that nothing of it stays.
-    fn append(&mut self, bytes: &[u8]) -> Result<(), (StoreError, bool)> {
+    /// Appends, and syncs if it is to be `lasting`. With an error comes whether it is certain that nothing of it stays.
+    fn append(&mut self, bytes: &[u8], lasting: bool) -> Result<(), (StoreError, bool)> {
         if let Err(error) = self.file.write_all(bytes) {
             let certain = self.cut().is_ok();
             return Err((io("write", &self.path)(error), certain));
         }
         // After a failed sync the kernel may have thrown the pages away and say so only once: nothing
         // that is read or synced through this file again would be a proof.
-        self.file.sync_data().map_err(|error| (io("write", &self.path)(error), false))?;
+        if lasting {
+            self.file.sync_data().map_err(|error| (io("write", &self.path)(error), false))?;
+        }
         self.length += bytes.len() as u64;
         Ok(())
     }

@@ -18,7 +18,7 @@ mod tests;
 
 use std::path::Path;
 
-use crate::model::{Agreed, Command};
+use crate::model::{Agreed, Command, Decision};
 
 pub use apply::{Refused, apply};
 pub use error::{CommitError, StoreError};
@@ -48,7 +48,8 @@ impl Store {
         &self.agreed
     }
 
-    /// Applies a command, and returns once it is on disk. On any error what is agreed is as before.
+    /// Applies a command, and returns once it is on disk; decisions about attempts need only survive the
+    /// daemon. On any error what is agreed is as before.
     ///
     /// While earlier decisions could not be written ([`Store::apply_volatile`]), the whole state is
     /// written first: the command may rest on them.
@@ -61,7 +62,7 @@ impl Store {
             self.volatile = false;
         }
         self.log.mend(&self.agreed)?;
-        self.log.append(command)?;
+        self.log.append(command, is_lasting(command))?;
         self.agreed = next;
         if self.log.wants_snapshot() {
             // The command is safe already: a snapshot that fails (no space) is tried again later.
@@ -85,4 +86,15 @@ impl Store {
     pub fn is_durable(&self) -> bool {
         !self.volatile
     }
+}
+
+/// Whether a command must be safe from a loss of power when it has been committed. What was decided of
+/// attempts means nothing in the next boot, in which their containers are gone: that it survives the
+/// daemon is enough, and a restart does not wait for the disk. It is on the disk with the next command
+/// that must be there.
+fn is_lasting(command: &Command) -> bool {
+    let passing = |decision: &Decision| {
+        matches!(decision, Decision::NextAttempt { .. } | Decision::ResetFails { .. })
+    };
+    !matches!(command, Command::Decide(group) if group.iter().all(passing))
 }

@@ -291,7 +291,7 @@ fn a_write_that_may_have_reached_the_disk_never_comes_back() {
     let (mut store, _) = Store::open(root.path()).unwrap();
     commit_all(&mut store, &["a"]);
     // As after a sync that failed: the record is there, and nobody was told so.
-    store.log.append(&up("ghost")).unwrap();
+    store.log.append(&up("ghost"), true).unwrap();
     store.log.forget_last_as_uncertain();
     commit_all(&mut store, &["b"]);
     drop(store);

@@ -4,6 +4,9 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
+use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, unshare};
+
 /// What to change about a mount. See `mount_setattr(2)`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MountChange {
@@ -63,4 +66,23 @@ fn set(dir: BorrowedFd<'_>, path: &CStr, recursive: bool, attributes: [u64; 4]) 
         )
     };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Runs `work` on a thread of its own that has a mount namespace of its own: what is mounted there
+/// nobody else sees, and it is gone with the thread.
+///
+/// # Errors
+/// If there can be no such namespace, or the work fails.
+pub fn in_private_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("mounts".to_owned());
+        let thread = thread.spawn_scoped(scope, || {
+            // The working directory and the root belong to the whole process otherwise.
+            unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)?;
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            nix::mount::mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
+            work()
+        })?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the work on the mounts panicked")))
+    })
 }

@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("sys", &["model"]),
     ("compose", &["model"]),
+    ("copy", &[]),
     ("plan", &["model"]),
     ("image", &["model", "sys"]),
     ("runtime", &["model", "sys"]),
@@ -19,16 +20,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("netd", &["dns", "model", "sys"]),
     ("store", &["model", "sys"]),
     ("demo", &[]),
-    ("engine", &["image", "runtime", "network", "volume", "netd", "store", "plan", "model", "sys"]),
+    (
+        "engine",
+        &["copy", "image", "runtime", "network", "volume", "netd", "store", "plan", "model", "sys"],
+    ),
     ("api", &["model", "plan", "store", "engine"]),
     (
         "daemon",
         &[
-            "api", "engine", "image", "runtime", "network", "volume", "netd", "dns", "store",
-            "plan", "model", "sys",
+            "api", "copy", "engine", "image", "runtime", "network", "volume", "netd", "dns",
+            "store", "plan", "model", "sys",
         ],
     ),
-    ("cli", &["model", "compose", "api", "daemon", "demo", "netd", "runtime", "engine", "sys"]),
+    (
+        "cli",
+        &["model", "compose", "copy", "api", "daemon", "demo", "netd", "runtime", "engine", "sys"],
+    ),
 ];
 
 #[test]

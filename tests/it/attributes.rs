@@ -7,6 +7,7 @@ mod files;
 mod hooks;
 mod joined;
 mod limits;
+mod more;
 mod names;
 mod observed;
 mod refused;

@@ -150,3 +150,80 @@ secrets:
     let inspect = orca.ok(&["ps", "-f", "stack.yaml", "--format", "json"]);
     assert!(!inspect.contains("from a file"), "a secret is not told");
 }
+
+#[test]
+fn exec_tells_how_a_program_ended_as_a_shell_does() {
+    let orca = Orca::new().with_busybox();
+    orca.up(STACK);
+    let exec = |args: &[&str]| {
+        let mut all = vec!["exec", "-T", "-f", "stack.yaml", "-u", "root", "app"];
+        all.extend(args);
+        orca.run(&all)
+    };
+    exec(&["sh", "-c", "touch /tmp/plain"]).expect(0);
+    exec(&["/tmp/plain"]).expect(126).says("/tmp/plain");
+    exec(&["/no/such/program"]).expect(127).says("/no/such/program");
+    exec(&["sh", "-c", "kill -TERM $$"]).expect(143);
+    exec(&["sh", "-c", "kill -9 $$"]).expect(137);
+    exec(&["sh", "-c", "exit 255"]).expect(255);
+    // Without an input it ends at once, and what comes late is not lost.
+    assert_eq!(exec(&["cat"]).expect(0).stdout, "");
+    let late = exec(&["sh", "-c", "(sleep 0.3; echo late) & exec >&-; wait"]);
+    assert_eq!(late.code, Some(0));
+
+    // Left alone, it outlives the command.
+    orca.ok(&[
+        "exec",
+        "-d",
+        "-f",
+        "stack.yaml",
+        "-u",
+        "root",
+        "app",
+        "sh",
+        "-c",
+        "sleep 0.3; echo yes > /tmp/left",
+    ]);
+    super::support::eventually("it went on", || {
+        (exec(&["cat", "/tmp/left"]).stdout == "yes\n").then_some(())
+    });
+
+    // All rights, and only when asked for.
+    let rights = "grep CapEff /proc/self/status";
+    let plain = exec(&["sh", "-c", rights]).expect(0).stdout;
+    let all =
+        orca.ok(&["exec", "-T", "-f", "stack.yaml", "--privileged", "app", "sh", "-c", rights]);
+    assert_ne!(plain, all);
+}
+
+#[test]
+fn a_signal_to_exec_goes_to_its_program_and_a_killed_client_hangs_it_up() {
+    let orca = Orca::new().with_busybox();
+    orca.up(STACK);
+    let script = "trap 'echo got it; exit 9' INT; echo ready; while :; do sleep 0.05; done";
+    let begin = |script: &str| {
+        let mut child = orca
+            .command(&["exec", "-T", "-f", "stack.yaml", "app", "sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = [0; 6];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+        assert_eq!(&said, b"ready\n");
+        child
+    };
+    let child = begin(script);
+    Orca::kill(i32::try_from(child.id()).unwrap(), nix::sys::signal::Signal::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(9));
+    assert_eq!(output.stdout, b"got it\n");
+
+    let mut child = begin("echo ready; exec sleep 987");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    super::support::eventually("the program is gone with its client", || {
+        let ps = orca.ok(&["exec", "-T", "-f", "stack.yaml", "app", "sh", "-c", "ps"]);
+        (!ps.contains("sleep 987")).then_some(())
+    });
+}

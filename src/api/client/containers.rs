@@ -5,10 +5,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use super::images::{sent, whole};
 use super::{Client, ClientError, Reply, values};
-use crate::api::control::{Attach, Exec, SessionInput, SessionOutput};
+use crate::api::control::{
+    Attach, Chunks, CopyFound, CopyIn, CopyOut, Exec, Run, SessionInput, SessionOutput,
+};
 use crate::api::convert::each;
-use crate::api::message::{ContainerProcesses, ContainerUsage, LogEntry, LogRequest, Target};
+use crate::api::message::{ContainerProcesses, ContainerUsage, LogEntry, LogRequest, Target, Up};
 use crate::api::proto;
 use crate::api::proto::session_request::Request;
 
@@ -29,6 +32,15 @@ pub struct ClientSession {
 pub struct SessionOutputs(Streaming<proto::SessionReply>);
 
 impl SessionOutputs {
+    /// Whether the program has a terminal, which is said before anything else.
+    ///
+    /// # Errors
+    /// If the conversation broke off.
+    pub async fn has_terminal(&mut self) -> Reply<bool> {
+        let first = self.0.message().await?.and_then(|message| message.reply);
+        Ok(matches!(first, Some(proto::session_reply::Reply::Started(started)) if started.tty))
+    }
+
     /// The next output; the last is [`SessionOutput::Exited`].
     ///
     /// # Errors
@@ -67,6 +79,56 @@ impl Client {
         let (input, requests) = requests(Request::Attach((target, attach).into()));
         let replies = self.containers().attach(requests).await?.into_inner();
         Ok(ClientSession { input, output: SessionOutputs(replies) })
+    }
+
+    /// Runs a program in a container of its own. Returns once it runs.
+    pub async fn run(&self, up: &Up, run: Run) -> Reply<ClientSession> {
+        let stack = proto::ApplyRequest::try_from(up)?;
+        let (input, requests) = requests(Request::Run((stack, run).into()));
+        let replies = self.containers().run(requests).await?.into_inner();
+        Ok(ClientSession { input, output: SessionOutputs(replies) })
+    }
+
+    /// Removes containers that were made to run one program, by their services.
+    pub async fn drop_one_offs(&self, stack: &str, services: Vec<String>) -> Reply<()> {
+        let stack = stack.to_owned();
+        let request = proto::ServicesRequest { stack, services, ..Default::default() };
+        self.containers().drop_one_offs(request).await?;
+        Ok(())
+    }
+
+    /// The files at a path of a container: what is there, and an archive of it.
+    pub async fn copy_out(
+        &self,
+        target: Target,
+        copy: CopyOut,
+    ) -> Reply<(CopyFound, impl Stream<Item = Reply<Vec<u8>>> + Send + Unpin + use<>)> {
+        use proto::copy_out_reply::Reply as Part;
+        let CopyOut { path, follow } = copy;
+        let request = proto::CopyOutRequest { target: Some(target.into()), path, follow };
+        let mut stream = self.containers().copy_out(request).await?.into_inner();
+        let first = stream.message().await?.and_then(|message| message.reply);
+        let Some(Part::Found(found)) = first else {
+            return Err(ClientError::Lost("nothing was said of what is there".to_owned()));
+        };
+        let chunks = values(stream, |message| match message.reply {
+            Some(Part::Chunk(chunk)) => Ok(chunk.data),
+            _ => Ok(Vec::new()),
+        });
+        Ok((found.into(), chunks))
+    }
+
+    /// Makes the files of an archive in a container.
+    pub async fn copy_in(&self, target: Target, copy: CopyIn, archive: Chunks) -> Reply<()> {
+        use proto::copy_in_request::Request as Part;
+        let (chunks, broken) = whole(archive);
+        let message = |part| proto::CopyInRequest { request: Some(part) };
+        let header = message(Part::Header((target, copy).into()));
+        let chunks = chunks.map(move |chunk| message(Part::Chunk(chunk)));
+        let messages = futures_util::stream::once(std::future::ready(header)).chain(chunks);
+        let mut containers = self.containers();
+        sent(containers.copy_in(messages), broken).await?;
+        Ok(())
     }
 
     /// Sends a signal to the first process of containers; the names of those it was sent to.

@@ -75,6 +75,19 @@ pub struct Attach {
     pub size: Option<WindowSize>,
 }
 
+/// A program to run in a container of its own, which is a service of the stack that comes with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Run {
+    /// The service.
+    pub service: String,
+    /// Whether there will be standard input.
+    pub stdin: bool,
+    /// The terminal's size at first, if it has one.
+    pub size: Option<WindowSize>,
+    /// Leave it alone once it runs: the session ends at once with status 0 when it could be started.
+    pub detach: bool,
+}
+
 /// The size of a terminal in characters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WindowSize {
@@ -89,6 +102,8 @@ pub struct WindowSize {
 /// gone away: a program started by the session is hung up, an attached container goes on.
 #[derive(Debug)]
 pub struct Session {
+    /// Whether the program has a terminal.
+    pub tty: bool,
     /// To the program. Bounded: a full channel makes the caller wait.
     pub input: mpsc::Sender<SessionInput>,
     /// From the program. Bounded: a slow caller makes the program wait.

@@ -3,6 +3,7 @@
 //! latest [`View`], and calls; nothing here knows protobuf.
 
 mod container;
+mod copy;
 mod error;
 mod image;
 mod registry;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, watch};
 
 pub use container::*;
+pub use copy::*;
 pub use error::*;
 pub use image::*;
 pub use registry::*;
@@ -76,6 +78,14 @@ pub trait Control: Send + Sync + 'static {
     /// Connects to the container's own standard input and output, from now on.
     async fn attach(&self, container: &ContainerId, request: Attach) -> Answer<Session>;
 
+    /// Makes a stack what `stack` says, which holds a service to run once, and connects to that
+    /// service's container from its first byte on. Waits for what it depends on; a caller that goes
+    /// away before it has started takes it back.
+    async fn run(&self, stack: Apply, request: Run) -> Answer<Session>;
+
+    /// Removes containers that were made to run one program, by the names of their services.
+    async fn drop_one_offs(&self, stack: &str, services: Vec<String>) -> Answer<()>;
+
     /// Sends a signal (`SIGHUP`, `HUP` or `1`) to the container's first process.
     async fn kill(&self, container: &ContainerId, signal: &str) -> Answer<()>;
 
@@ -90,6 +100,21 @@ pub trait Control: Send + Sync + 'static {
 
     /// The processes of a container.
     async fn processes(&self, container: &ContainerId) -> Answer<Vec<Process>>;
+
+    /// The files at a path of a container as an archive. The container need not run.
+    async fn copy_out(
+        &self,
+        container: &ContainerId,
+        request: CopyOut,
+    ) -> Answer<(CopyFound, Chunks)>;
+
+    /// Makes the files of an archive in a container. The container need not run.
+    async fn copy_in(
+        &self,
+        container: &ContainerId,
+        request: CopyIn,
+        archive: Chunks,
+    ) -> Answer<()>;
 
     /// Loads an archive of images (docker-archive or OCI archive, plain, gzip or zstd).
     async fn load_images(&self, archive: Chunks) -> Answer<Vec<LoadedImage>>;

@@ -30,7 +30,7 @@ pub struct BadMessage {
 
 impl BadMessage {
     /// `field` is not there.
-    fn missing(field: &'static str) -> Self {
+    pub(crate) fn missing(field: &'static str) -> Self {
         Self { field, problem: "is missing".to_owned() }
     }
 }

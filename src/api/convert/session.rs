@@ -1,7 +1,7 @@
 //! Conversations with programs in containers.
 
 use super::{BadMessage, narrow};
-use crate::api::control::{Attach, Exec, SessionInput, SessionOutput, WindowSize};
+use crate::api::control::{Attach, Exec, Run, SessionInput, SessionOutput, WindowSize};
 use crate::api::message::Target;
 use crate::api::proto;
 use crate::api::proto::session_reply::Reply;
@@ -60,6 +60,23 @@ impl TryFrom<proto::AttachStart> for Attach {
     }
 }
 
+impl From<(proto::ApplyRequest, Run)> for proto::RunStart {
+    fn from((stack, run): (proto::ApplyRequest, Run)) -> Self {
+        let Run { service, stdin, size, detach } = run;
+        Self { stack: Some(stack), service, stdin, size: size.map(Into::into), detach }
+    }
+}
+
+impl TryFrom<proto::RunStart> for Run {
+    type Error = BadMessage;
+
+    fn try_from(start: proto::RunStart) -> Result<Self, BadMessage> {
+        let proto::RunStart { service, stdin, size, detach, .. } = start;
+        let size = size.map(TryInto::try_into).transpose()?;
+        Ok(Self { service, stdin, size, detach })
+    }
+}
+
 impl From<SessionInput> for proto::SessionRequest {
     fn from(input: SessionInput) -> Self {
         let request = match input {
@@ -81,7 +98,7 @@ impl TryFrom<proto::SessionRequest> for SessionInput {
             Some(Request::CloseStdin(_)) => Ok(Self::CloseStdin),
             Some(Request::Resize(size)) => Ok(Self::Resize(size.try_into()?)),
             Some(Request::Signal(signal)) => Ok(Self::Signal(signal)),
-            Some(Request::Exec(_) | Request::Attach(_)) => {
+            Some(Request::Exec(_) | Request::Attach(_) | Request::Run(_)) => {
                 let problem = "came after the start of the session".to_owned();
                 Err(BadMessage { field: "request", problem })
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{BadMessage, all, each, nanos, narrow, parse, time, time_nanos};
+use crate::api::control::CopySource;
 use crate::api::message::{Problem, StackReport};
 use crate::api::proto;
 use crate::model::{
@@ -59,15 +60,16 @@ impl From<proto::Problem> for Problem {
 
 impl From<ServiceStatus> for proto::ServiceStatus {
     fn from(status: ServiceStatus) -> Self {
-        let ServiceStatus { image, wanted, available, stopped, waiting } = status;
-        Self { image, wanted, available, stopped, waiting }
+        let ServiceStatus { image, wanted, available, stopped, waiting, failed, one_off } = status;
+        Self { image, wanted, available, stopped, waiting, failed, one_off }
     }
 }
 
 impl From<proto::ServiceStatus> for ServiceStatus {
     fn from(message: proto::ServiceStatus) -> Self {
-        let proto::ServiceStatus { image, wanted, available, stopped, waiting } = message;
-        Self { image, wanted, available, stopped, waiting }
+        let proto::ServiceStatus { image, wanted, available, stopped, waiting, failed, one_off } =
+            message;
+        Self { image, wanted, available, stopped, waiting, failed, one_off }
     }
 }
 
@@ -99,6 +101,7 @@ impl From<TaskStatus> for proto::TaskStatus {
             publications: each(status.publications),
             wanted: status.wanted,
             labels: status.labels,
+            one_off: status.one_off,
         }
     }
 }
@@ -139,6 +142,7 @@ impl TryFrom<proto::TaskStatus> for TaskStatus {
             publications: all(message.publications)?,
             wanted: message.wanted,
             labels: message.labels,
+            one_off: message.one_off,
         })
     }
 }
@@ -200,3 +204,4 @@ same_words!(TaskState, proto::TaskState:
     Pending Starting Running Paused Restarting Stopping Completed Failed);
 same_words!(Health, proto::Health: None Starting Healthy Unhealthy);
 same_words!(Protocol, proto::Protocol: Tcp Udp Sctp);
+same_words!(CopySource, proto::CopySource: File Directory Content Archive);

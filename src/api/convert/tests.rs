@@ -57,6 +57,7 @@ fn task() -> TaskStatus {
         }],
         wanted: true,
         labels: BTreeMap::from([(text("a"), text("b"))]),
+        one_off: Some(text("web")),
     }
 }
 
@@ -68,6 +69,8 @@ fn a_status_survives_the_wire() {
         available: 1,
         stopped: true,
         waiting: Some(text("waiting for db")),
+        failed: Some(text("exited with status 1")),
+        one_off: Some(text("web")),
     };
     let status = StackStatus {
         name: text("shop"),

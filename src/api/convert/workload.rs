@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{BadMessage, each, nanos, time, time_nanos};
-use crate::api::control::{LogLine, LogOptions, OutputStream, Process, Usage};
+use crate::api::control::{CopyFound, CopyIn, LogLine, LogOptions, OutputStream, Process, Usage};
 use crate::api::message::{ContainerProcesses, ContainerUsage, LogEntry, LogRequest, Target};
 use crate::api::proto;
 use crate::model::Boottime;
@@ -46,6 +46,33 @@ pub(crate) fn log_request(message: proto::LogsRequest) -> Result<LogRequest, Bad
         follow: message.follow,
     };
     Ok(LogRequest { target: target_of(message.target)?, options })
+}
+
+impl From<(Target, CopyIn)> for proto::CopyInHeader {
+    fn from((target, copy): (Target, CopyIn)) -> Self {
+        let CopyIn { path, source, archive } = copy;
+        let source = proto::CopySource::from(source).into();
+        Self { target: Some(target.into()), path, source, archive }
+    }
+}
+
+impl From<&proto::CopyInHeader> for CopyIn {
+    fn from(message: &proto::CopyInHeader) -> Self {
+        let source = message.source().into();
+        Self { path: message.path.clone(), source, archive: message.archive }
+    }
+}
+
+impl From<proto::CopyFound> for CopyFound {
+    fn from(proto::CopyFound { directory, name }: proto::CopyFound) -> Self {
+        Self { directory, name }
+    }
+}
+
+impl From<CopyFound> for proto::CopyFound {
+    fn from(CopyFound { directory, name }: CopyFound) -> Self {
+        Self { directory, name }
+    }
 }
 
 impl From<LogEntry> for proto::LogEntry {

@@ -91,3 +91,12 @@ fn a_service_that_is_not_in_the_file_is_refused_with_the_ones_that_are() {
     assert_eq!(error.message, "there is no service `wbe`");
     assert_eq!(error.hint.unwrap(), "the services are: db, web");
 }
+
+#[test]
+fn what_runs_once_stays_through_an_up() {
+    let mut before = agreed(&["web:1", "once:1"], &[]);
+    let once = before.project.services.get_mut("once").unwrap();
+    once.one_off = Some(crate::model::OneOff::default());
+    check(up(&["web:2"], &[]), Some(&before), "once:1 web:2");
+    check(up(&["web:2", "db:1"], &["db"]), Some(&before), "db:1 once:1 web:1");
+}

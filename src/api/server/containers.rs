@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use super::images::received;
 use super::session::{self, Start};
+use super::stacks::done;
 use super::{Answers, Service, logs, select};
-use crate::api::control::Answer;
+use crate::api::control::{Answer, ControlError, CopyIn, CopyOut};
 use crate::api::convert::{each, log_request, status_of, target_of};
 use crate::api::message::{ContainerProcesses, ContainerUsage, Target};
 use crate::api::proto;
 use crate::api::proto::containers_server::Containers;
+use crate::api::proto::copy_in_request::Request as In;
+use crate::api::proto::copy_out_reply::Reply;
 use crate::model::ContainerId;
 
 /// The time between two rounds of statistics.
@@ -62,6 +68,76 @@ impl Containers for Service {
         let session = self.control.attach(container, attach).await;
         let session = session.map_err(|error| status_of(&error))?;
         Ok(Response::new(self.answers_of(session::carry(requests, session))))
+    }
+
+    type RunStream = Answers<proto::SessionReply>;
+
+    async fn run(
+        &self,
+        request: Request<Streaming<proto::SessionRequest>>,
+    ) -> Result<Response<Self::RunStream>, Status> {
+        let mut requests = request.into_inner();
+        let Start::Run(stack, run) = session::start(&mut requests).await? else {
+            return Err(session::wrong_start());
+        };
+        let apply = self.narrowed(*stack).map_err(|error| status_of(&error))?;
+        let session = self.control.run(apply, run).await;
+        let session = session.map_err(|error| status_of(&error))?;
+        Ok(Response::new(self.answers_of(session::carry(requests, session))))
+    }
+
+    async fn drop_one_offs(
+        &self,
+        request: Request<proto::ServicesRequest>,
+    ) -> Result<Response<proto::Done>, Status> {
+        let proto::ServicesRequest { stack, services, .. } = request.into_inner();
+        done(self.control.drop_one_offs(&stack, services).await)
+    }
+
+    type CopyOutStream = Answers<proto::CopyOutReply>;
+
+    async fn copy_out(
+        &self,
+        request: Request<proto::CopyOutRequest>,
+    ) -> Result<Response<Self::CopyOutStream>, Status> {
+        let proto::CopyOutRequest { target, path, follow } = request.into_inner();
+        let view = self.view();
+        let target = target_of(target)?;
+        let container = select::there(&view, &target).map_err(|error| status_of(&error))?;
+        let copied = self.control.copy_out(container, CopyOut { path, follow }).await;
+        let (found, chunks) = copied.map_err(|error| status_of(&error))?;
+        let found = Reply::Found(found.into());
+        let found = Ok(proto::CopyOutReply { reply: Some(found) });
+        let chunks = ReceiverStream::new(chunks).map(|chunk| match chunk {
+            Ok(data) => {
+                let chunk = Reply::Chunk(proto::Chunk { data, last: false });
+                Ok(proto::CopyOutReply { reply: Some(chunk) })
+            }
+            Err(error) => Err(status_of(&ControlError::internal(error.to_string()))),
+        });
+        let first = futures_util::stream::once(std::future::ready(found));
+        Ok(Response::new(self.answers(first.chain(chunks))))
+    }
+
+    async fn copy_in(
+        &self,
+        request: Request<Streaming<proto::CopyInRequest>>,
+    ) -> Result<Response<proto::Done>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.and_then(|message| message.request);
+        let Some(In::Header(header)) = first else {
+            let error = ControlError::invalid_input("the first message must be the header");
+            return Err(status_of(&error));
+        };
+        let copy = CopyIn::from(&header);
+        let target = target_of(header.target)?;
+        let view = self.view();
+        let container = select::there(&view, &target).map_err(|error| status_of(&error))?;
+        let chunks = received(requests, |message| match message.request {
+            Some(In::Chunk(chunk)) => Some(chunk),
+            _ => None,
+        });
+        done(self.control.copy_in(container, copy, chunks).await)
     }
 
     async fn kill(

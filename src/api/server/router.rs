@@ -39,7 +39,9 @@ impl HttpService<http::Request<Body>> for Router {
             stacks_server::SERVICE_NAME => {
                 StacksServer::new(service).max_decoding_message_size(LARGEST_MESSAGE).call(request)
             }
-            containers_server::SERVICE_NAME => ContainersServer::new(service).call(request),
+            containers_server::SERVICE_NAME => ContainersServer::new(service)
+                .max_decoding_message_size(LARGEST_MESSAGE)
+                .call(request),
             images_server::SERVICE_NAME => ImagesServer::new(service).call(request),
             volumes_server::SERVICE_NAME => VolumesServer::new(service).call(request),
             networks_server::SERVICE_NAME => NetworksServer::new(service).call(request),

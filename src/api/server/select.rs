@@ -27,11 +27,12 @@ pub(super) fn agreed<'a>(view: &'a View, name: &str) -> Answer<&'a Stack> {
     view.agreed.stacks.get(name).ok_or_else(|| no_stack(name))
 }
 
-/// These services of a stack, all of them checked; every service if none is named.
+/// These services of a stack, all of them checked; every service that was written down if none is named.
 pub(super) fn services(stack: &Stack, names: &[String]) -> Answer<Vec<String>> {
     let known = &stack.project.services;
     if names.is_empty() {
-        return Ok(known.keys().cloned().collect());
+        let written = known.iter().filter(|(_, service)| service.one_off.is_none());
+        return Ok(written.map(|(name, _)| name.clone()).collect());
     }
     match names.iter().find(|name| !known.contains_key(*name)) {
         Some(unknown) => Err(no_service(unknown, known.keys().map(String::as_str))),
@@ -55,7 +56,9 @@ pub(super) fn tasks<'a>(view: &'a View, target: &Target) -> Answer<Vec<&'a TaskS
 
 /// Whether a target means this task.
 pub(super) fn is_meant(task: &TaskStatus, target: &Target) -> bool {
-    let named = target.names.is_empty() || target.names.iter().any(|name| task_is(task, name));
+    // What runs one program beside the services is only meant when it is named.
+    let unnamed = target.names.is_empty() && task.one_off.is_none();
+    let named = unnamed || target.names.iter().any(|name| task_is(task, name));
     named && target.index.is_none_or(|index| index == task.slot)
 }
 
@@ -78,6 +81,19 @@ pub(super) fn one<'a>(view: &'a View, target: &Target) -> Answer<&'a ContainerId
     // False sorts before true, and the sort keeps the order of slots.
     running.sort_by_key(|(_, task)| !task.wanted);
     running.first().map(|(id, _)| *id).ok_or_else(|| nothing_runs(target))
+}
+
+/// The one container of a target that is there, whether its program runs or has ended: of the wanted
+/// ones the first that runs.
+pub(super) fn there<'a>(view: &'a View, target: &Target) -> Answer<&'a ContainerId> {
+    if target.names.len() != 1 {
+        return Err(ControlError::invalid_input("exactly one service must be named"));
+    }
+    let tasks = tasks(view, target)?.into_iter();
+    let mut there: Vec<_> =
+        tasks.filter_map(|task| Some((task.container.as_ref()?, task))).collect();
+    there.sort_by_key(|(_, task)| (running_container(task).is_none(), !task.wanted));
+    there.first().map(|(id, _)| *id).ok_or_else(|| nothing_runs(target))
 }
 
 /// The container of a task whose program runs or is frozen.

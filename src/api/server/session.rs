@@ -3,8 +3,8 @@
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
-use crate::api::control::{Attach, ControlError, Exec, Session, SessionInput, SessionOutput};
-use crate::api::convert::{status_of, target_of};
+use crate::api::control::{Attach, ControlError, Exec, Run, Session, SessionInput, SessionOutput};
+use crate::api::convert::{BadMessage, status_of, target_of};
 use crate::api::message::Target;
 use crate::api::proto;
 use crate::api::proto::session_reply::Reply;
@@ -19,6 +19,8 @@ pub(super) enum Start {
     Exec(Target, Exec),
     /// By connecting to one.
     Attach(Target, Attach),
+    /// By running one in a container of its own.
+    Run(Box<proto::ApplyRequest>, Run),
 }
 
 /// Reads the first message.
@@ -32,6 +34,10 @@ pub(super) async fn start(
         }
         Some(Request::Attach(mut attach)) => {
             Ok(Start::Attach(target_of(attach.target.take())?, attach.try_into()?))
+        }
+        Some(Request::Run(mut run)) => {
+            let stack = run.stack.take().ok_or(BadMessage::missing("run.stack"))?;
+            Ok(Start::Run(Box::new(stack), run.try_into()?))
         }
         _ => Err(wrong_start()),
     }
@@ -48,12 +54,12 @@ pub(super) fn carry(
     session: Session,
 ) -> mpsc::Receiver<Result<proto::SessionReply, Status>> {
     let (replies, received) = mpsc::channel(SESSION_BUFFER);
-    let Session { input, output } = session;
+    let Session { tty, input, output } = session;
     tokio::spawn(async move {
         // Whichever ends first ends both: the program's end is the end of the conversation, and so
         // is the caller's going. Dropping `input` tells the daemon.
         tokio::select! {
-            () = carry_output(output, &replies) => {}
+            () = carry_output(tty, output, &replies) => {}
             () = carry_input(requests, input) => {}
             () = replies.closed() => {}
         }
@@ -63,10 +69,11 @@ pub(super) fn carry(
 
 /// From the program to the caller; returns when the program has ended.
 async fn carry_output(
+    tty: bool,
     mut output: mpsc::Receiver<SessionOutput>,
     replies: &mpsc::Sender<Result<proto::SessionReply, Status>>,
 ) {
-    let started = proto::SessionReply { reply: Some(Reply::Started(proto::Done {})) };
+    let started = proto::SessionReply { reply: Some(Reply::Started(proto::Started { tty })) };
     if replies.send(Ok(started)).await.is_err() {
         return;
     }

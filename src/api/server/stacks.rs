@@ -120,7 +120,7 @@ impl Stacks for Service {
 
 impl Service {
     /// What a caller wants, with the agreed form of what it leaves alone.
-    fn narrowed(&self, request: proto::ApplyRequest) -> Answer<Apply> {
+    pub(super) fn narrowed(&self, request: proto::ApplyRequest) -> Answer<Apply> {
         let up = Up::try_from(request)?;
         let view = self.view();
         let agreed = view.agreed.stacks.get(&up.project.name);

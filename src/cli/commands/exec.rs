@@ -76,7 +76,7 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome<u8> {
     };
     let client = context.client().await?;
     let session = client.exec(target, exec).await?;
-    session::run(session, Connection { tty, stdin }).await
+    session::run(session, Connection { tty, stdin, ..Connection::default() }).await
 }
 
 /// `NAME` alone takes the value it has here, or is left out. A terminal needs to be named.

@@ -53,6 +53,12 @@ pub(crate) async fn run(context: &Context, args: LsArgs) -> Outcome<u8> {
         Some(client) => client.list().await?,
         None => Vec::new(),
     };
+    // Of a stack that was only there to run programs nothing may be left but its name.
+    let is_there = |report: &StackReport| {
+        let status = &report.status;
+        !status.services.is_empty() || !status.tasks.is_empty() || status.removing
+    };
+    let reports: Vec<_> = reports.into_iter().filter(is_there).collect();
     let output = context.output;
     let row = |report: &StackReport| {
         let status = &report.status;

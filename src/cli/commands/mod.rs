@@ -1,9 +1,11 @@
 //! One file for each command, or for a few that are nearly the same.
 
+pub(super) mod attach;
 pub(super) mod check;
 pub(super) mod completion;
 pub(super) mod config;
 pub(super) mod containers;
+pub(super) mod cp;
 pub(super) mod create;
 pub(super) mod daemon;
 pub(super) mod down;
@@ -22,6 +24,7 @@ pub(super) mod ps;
 pub(super) mod pull;
 pub(super) mod push;
 pub(super) mod rm;
+pub(super) mod run;
 pub(super) mod services;
 pub(super) mod stats;
 pub(super) mod system;

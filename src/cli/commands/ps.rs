@@ -70,11 +70,14 @@ pub(crate) async fn run(context: &Context, args: PsArgs) -> Outcome<u8> {
     }
     let is_shown = |task: &&TaskStatus| {
         let named = args.services.is_empty()
-            || args.services.iter().any(|name| *name == task.service || *name == task.name);
+            || args.services.iter().any(|name| name == service(task) || *name == task.name);
         let state = format::docker_state(task.state);
         let asked = args.status.is_empty() || args.status.iter().any(|status| status == state);
         let all = args.all || !args.status.is_empty() || !args.filter.is_empty();
-        named && asked && (all || state != "exited") && filters.iter().all(|f| f.lets(task))
+        // As in docker compose: what runs one program beside the services is shown with --all.
+        let beside = task.one_off.is_some() && !args.all && args.services.is_empty();
+        let ended = !all && state == "exited";
+        named && asked && !beside && !ended && filters.iter().all(|f| f.lets(task))
     };
     let shown: Vec<_> = tasks.iter().filter(is_shown).collect();
     print(context, &args, &shown)?;
@@ -97,8 +100,13 @@ async fn tasks(context: &Context, stack: &str) -> Outcome<Vec<TaskStatus>> {
     Ok(report.map(|report| report.status.tasks).unwrap_or_default())
 }
 
+/// The service that a task is of, or was made from.
+fn service(task: &TaskStatus) -> &str {
+    task.one_off.as_deref().unwrap_or(&task.service)
+}
+
 fn unknown_service<'a>(names: &'a [String], tasks: &[TaskStatus]) -> Option<&'a String> {
-    let known = |name: &String| tasks.iter().any(|t| t.service == *name || t.name == *name);
+    let known = |name: &String| tasks.iter().any(|t| service(t) == name || t.name == *name);
     names.iter().find(|name| !tasks.is_empty() && !known(name))
 }
 
@@ -109,7 +117,8 @@ fn print(context: &Context, args: &PsArgs, tasks: &[&TaskStatus]) -> Outcome {
         return tasks.iter().filter_map(|task| id(task)).try_for_each(|id| output.line(id));
     }
     if args.only_services {
-        let mut names: Vec<_> = tasks.iter().map(|task| task.service.as_str()).collect();
+        let mut names: Vec<_> = tasks.iter().map(|task| service(task)).collect();
+        names.sort_unstable();
         names.dedup();
         return names.into_iter().try_for_each(|name| output.line(name));
     }
@@ -129,7 +138,7 @@ fn table(tasks: &[&TaskStatus], now: Timestamp, in_full: bool) -> String {
             task.name.clone(),
             task.image.clone(),
             format!("\"{command}\""),
-            task.service.clone(),
+            service(task).to_owned(),
             format::ago(age(task, now)),
             format::status(task),
             format::ports(&format::publishers(task)),
@@ -188,7 +197,7 @@ impl<'a> Row<'a> {
             id: task.container.as_ref().map(ContainerId::as_str).unwrap_or_default(),
             name: &task.name,
             names: &task.name,
-            service: &task.service,
+            service: service(task),
             project: &task.stack,
             image: &task.image,
             command: format!("\"{}\"", task.command),

@@ -223,7 +223,10 @@ pub(crate) async fn wait(context: &Context, args: WaitArgs) -> Outcome<u8> {
     let codes = wait
         .until(|report| {
             let tasks = report.map(|report| report.status.tasks.as_slice()).unwrap_or_default();
-            let ours = tasks.iter().filter(|task| args.services.contains(&task.service));
+            let named = |task: &&TaskStatus| {
+                args.services.contains(&task.service) || args.services.contains(&task.name)
+            };
+            let ours = tasks.iter().filter(named);
             let ended: Vec<_> = ours.clone().filter(|task| is_over(task)).collect();
             let over = ended.len() == ours.count() || args.down_project && !ended.is_empty();
             over.then(|| ended.iter().map(|task| task.exit_code.unwrap_or(0)).collect::<Vec<_>>())

@@ -30,6 +30,10 @@ pub(crate) struct StatsArgs {
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: StatsFormat,
+
+    /// Show ids in full
+    #[arg(long)]
+    no_trunc: bool,
 }
 
 /// How to print.
@@ -78,7 +82,14 @@ fn print(
     round: &[ContainerUsage],
     before: &BTreeMap<String, Usage>,
 ) -> Outcome {
-    let rows: Vec<_> = round.iter().map(|of| Row::of(of, before.get(&of.container))).collect();
+    let row = |of: &ContainerUsage| {
+        let mut row = Row::of(of, before.get(&of.container));
+        if args.no_trunc {
+            row.id.clone_from(&of.container);
+        }
+        row
+    };
+    let rows: Vec<_> = round.iter().map(row).collect();
     if args.format == StatsFormat::Json {
         return rows.iter().try_for_each(|row| context.output.json(row));
     }

@@ -2,6 +2,7 @@
 
 mod disk;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -127,7 +128,9 @@ async fn stop(context: &Context, args: &StopArgs) -> Outcome<u8> {
     client.shut_down(args.containers).await?;
     drop(client);
     let asked = Instant::now();
-    while context.client_if_running().await.is_ok_and(|client| client.is_some()) {
+    // Its socket goes first; it has tidied up once it lets go of the instance.
+    let lock = context.instance.run.join("daemon.lock");
+    while is_held(&lock) {
         if !args.containers && asked.elapsed() > PATIENCE {
             return Err(CommandError::failed("the daemon was asked to end, and has not yet"));
         }
@@ -140,6 +143,12 @@ async fn stop(context: &Context, args: &StopArgs) -> Outcome<u8> {
     };
     context.output.line(format_args!("stopped the daemon{with}"))?;
     Ok(0)
+}
+
+/// Whether a daemon holds the instance.
+fn is_held(lock: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(lock) else { return false };
+    matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
 }
 
 /// Whether a daemon has been here in this boot.

@@ -29,6 +29,8 @@ pub(super) struct Progress {
 enum View {
     Quiet,
     Plain,
+    /// Lines on standard error: standard output is somebody else's.
+    Aside,
     Live(Live),
 }
 
@@ -38,12 +40,25 @@ impl Progress {
         Self { output, board: Board::new(before), view: view(output) }
     }
 
+    /// The same in lines on standard error.
+    pub(super) fn aside(output: Output, before: Option<&StackStatus>) -> Self {
+        let quiet = output.progress == ProgressKind::Quiet;
+        let view = if quiet { View::Quiet } else { View::Aside };
+        Self { output, board: Board::new(before), view }
+    }
+
     /// Shows how the stack is now; nothing of it is left when there is none.
     pub(super) fn show(&mut self, status: Option<&StackStatus>) -> Outcome {
         let news = self.board.update(status, Instant::now());
         match &mut self.view {
             View::Quiet => Ok(()),
             View::Plain => news.iter().try_for_each(|line| self.output.line(line)),
+            View::Aside => {
+                for line in news {
+                    self.output.note(line);
+                }
+                Ok(())
+            }
             View::Live(live) => live.draw_board(&self.board, self.output),
         }
     }
@@ -57,7 +72,7 @@ impl Progress {
     pub(super) fn tick(&mut self) -> Outcome {
         match &mut self.view {
             View::Live(live) => live.draw_board(&self.board, self.output),
-            View::Quiet | View::Plain => Ok(()),
+            View::Quiet | View::Plain | View::Aside => Ok(()),
         }
     }
 }

@@ -102,7 +102,7 @@ impl Transfers {
             View::Live(live) => live.draw(output, |style, width, height, spoke| {
                 lines(images, style, width, height, spoke)
             }),
-            View::Quiet | View::Plain => Ok(()),
+            View::Quiet | View::Plain | View::Aside => Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::debug;
 
 use super::Daemon;
@@ -74,6 +74,7 @@ impl Daemon {
     }
 
     pub(super) async fn run_inside(&self, id: &ContainerId, request: Exec) -> Answer<Session> {
+        let tty = request.tty;
         let wish = ExecRequest {
             args: request.args,
             env: request.env,
@@ -103,42 +104,13 @@ impl Daemon {
             }
             Err(ExecError::Runtime(error)) => return Err(refused(error)),
         }
-        Ok(Session { input, output })
+        Ok(Session { tty, input, output })
     }
 
     pub(super) async fn attach_to(&self, id: &ContainerId, request: Attach) -> Answer<Session> {
         let runtime = self.hands().runtime.clone();
         let attached = runtime.attach(id).await.map_err(refused)?;
-        let (input, mut from_caller) = mpsc::channel(SESSION_MAX);
-        let (to_caller, output) = mpsc::channel(SESSION_MAX);
-        let (id, stdin) = (id.clone(), attached.stdin.clone().filter(|_| request.stdin));
-        if let (Some(terminal), Some(size)) = (&attached.stdin, request.size) {
-            // Without a terminal there is no size to set.
-            drop(terminal.resize(size.rows, size.columns));
-        }
-        let ended = ended(&runtime, &id);
-        tokio::spawn(async move {
-            let copied = async {
-                let mut streams = JoinSet::new();
-                streams.spawn(copy(attached.stdout, to_caller.clone(), SessionOutput::Stdout));
-                streams.spawn(copy(attached.stderr, to_caller.clone(), SessionOutput::Stderr));
-                streams.join_all().await;
-                if let Some(code) = ended.await {
-                    drop(to_caller.send(SessionOutput::Exited(code)).await);
-                }
-            };
-            let fed = async {
-                while let Some(message) = from_caller.recv().await {
-                    feed(&runtime, &id, stdin.as_ref(), message).await;
-                }
-            };
-            // A caller that goes away ends the session; the container goes on.
-            tokio::select! {
-                () = copied => {}
-                () = fed => {}
-            }
-        });
-        Ok(Session { input, output })
+        Ok(talk(runtime, id.clone(), attached, request))
     }
 
     pub(super) async fn read_usage(&self, id: &ContainerId) -> Answer<Usage> {
@@ -175,6 +147,50 @@ impl Daemon {
         };
         Ok(processes.into_iter().map(process).collect())
     }
+}
+
+/// Carries the streams of a container's own program to and from its caller, until it has ended.
+pub(super) fn talk(
+    runtime: Runtime,
+    id: ContainerId,
+    attached: crate::runtime::Attach,
+    request: Attach,
+) -> Session {
+    let (input, mut from_caller) = mpsc::channel(SESSION_MAX);
+    let (to_caller, output) = mpsc::channel(SESSION_MAX);
+    let tty = runtime.container(&id).is_some_and(|record| record.container.tty);
+    if let (Some(terminal), Some(size)) = (&attached.stdin, request.size) {
+        // Without a terminal there is no size to set.
+        drop(terminal.resize(size.rows, size.columns));
+    }
+    let crate::runtime::Attach { stdin, stdout, stderr, ending, held } = attached;
+    let stdin = stdin.filter(|_| request.stdin);
+    tokio::spawn(async move {
+        let copied = async {
+            let mut streams = JoinSet::new();
+            streams.spawn(copy(stdout, to_caller.clone(), SessionOutput::Stdout));
+            streams.spawn(copy(stderr, to_caller.clone(), SessionOutput::Stderr));
+            streams.join_all().await;
+            if let Some(exit) = ending.wait().await {
+                drop(to_caller.send(SessionOutput::Exited(exit.code)).await);
+            }
+        };
+        let fed = async {
+            // A pipe ends when nobody holds it any more, so it is kept nowhere else.
+            let terminal = stdin.clone().filter(|_| tty);
+            let mut feeder = Feeder::new(stdin);
+            while let Some(message) = from_caller.recv().await {
+                feed(&runtime, &id, (&mut feeder, terminal.as_ref()), message).await;
+            }
+        };
+        // A caller that goes away ends the session; the container goes on.
+        tokio::select! {
+            () = copied => {}
+            () = fed => {}
+        }
+        drop(held);
+    });
+    Session { tty, input, output }
 }
 
 /// What the runtime would not do, for a caller.
@@ -280,25 +296,25 @@ async fn converse(
 /// Writes a program's input on a task of its own: a program that does not read must not keep its
 /// output from being carried.
 #[derive(Debug)]
-struct Feeder(Option<mpsc::Sender<Vec<u8>>>);
+struct Feeder(Option<(mpsc::Sender<Vec<u8>>, JoinHandle<()>)>);
 
 impl Feeder {
     fn new(stdin: Option<Input>) -> Self {
         let Some(mut stdin) = stdin else { return Self(None) };
         let (sender, mut chunks) = mpsc::channel::<Vec<u8>>(1);
-        tokio::spawn(async move {
+        let writing = tokio::spawn(async move {
             while let Some(chunk) = chunks.recv().await {
                 if stdin.write_all(&chunk).await.is_err() {
                     return;
                 }
             }
         });
-        Self(Some(sender))
+        Self(Some((sender, writing)))
     }
 
     async fn send(&mut self, bytes: Vec<u8>) {
         let gone = match &self.0 {
-            Some(sender) => sender.send(bytes).await.is_err(),
+            Some((sender, _)) => sender.send(bytes).await.is_err(),
             None => false,
         };
         if gone {
@@ -308,6 +324,14 @@ impl Feeder {
 
     fn close(&mut self) {
         self.0 = None;
+    }
+
+    /// Waits until all that was sent is written, or the program does not want it.
+    async fn finish(&mut self) {
+        if let Some((sender, writing)) = self.0.take() {
+            drop(sender);
+            drop(writing.await);
+        }
     }
 }
 
@@ -324,28 +348,27 @@ async fn copy(
     }
 }
 
-async fn feed(runtime: &Runtime, id: &ContainerId, stdin: Option<&Input>, message: SessionInput) {
+async fn feed(
+    runtime: &Runtime,
+    id: &ContainerId,
+    (feeder, terminal): (&mut Feeder, Option<&Input>),
+    message: SessionInput,
+) {
     match message {
-        SessionInput::Stdin(bytes) => {
-            if let Some(mut stdin) = stdin.cloned() {
-                // A program that has closed its input does not want more.
-                drop(stdin.write_all(&bytes).await);
-            }
+        // A program that has closed its input does not want more.
+        SessionInput::Stdin(bytes) => feeder.send(bytes).await,
+        SessionInput::CloseStdin => {
+            // What was sent before comes first.
+            feeder.finish().await;
+            drop(runtime.close_stdin(id).await);
         }
-        SessionInput::CloseStdin => drop(runtime.close_stdin(id).await),
         SessionInput::Resize(size) => {
-            if let Some(terminal) = stdin {
+            if let Some(terminal) = terminal {
                 drop(terminal.resize(size.rows, size.columns));
             }
         }
         SessionInput::Signal(signal) => drop(runtime.kill(id, &signal).await),
     }
-}
-
-/// The exit status of a container, once it has ended; `None` if it was removed before that was seen.
-fn ended(runtime: &Runtime, id: &ContainerId) -> impl Future<Output = Option<i32>> + use<> {
-    let (runtime, id) = (runtime.clone(), id.clone());
-    async move { runtime.wait(&id).await.ok().map(|exit| exit.code) }
 }
 
 /// Sends a signal to a program run inside a container.

@@ -2,8 +2,10 @@
 
 mod chunks;
 mod containers;
+mod copy;
 mod images;
 mod registries;
+mod run;
 mod stacks;
 mod system;
 mod volumes;
@@ -15,10 +17,11 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
 
 use crate::api::control::{
-    Answer, Applied, Apply, Attach, CheckLogin, Chunks, Control, ControlError, CreateVolume,
-    DiskUsage, ErrorKind, Exec, ImageDetail, ImageSummary, ImportImage, Info, LoadedImage, LogLine,
-    LogOptions, Preview, Process, PruneImages, PruneVolumes, Pull, Push, Remove, RemovedImages,
-    RemovedVolumes, SaveImages, Scale, Services, Session, Transfers, Usage, VolumeSummary,
+    Answer, Applied, Apply, Attach, CheckLogin, Chunks, Control, ControlError, CopyFound, CopyIn,
+    CopyOut, CreateVolume, DiskUsage, ErrorKind, Exec, ImageDetail, ImageSummary, ImportImage,
+    Info, LoadedImage, LogLine, LogOptions, Preview, Process, PruneImages, PruneVolumes, Pull,
+    Push, Remove, RemovedImages, RemovedVolumes, Run, SaveImages, Scale, Services, Session,
+    Transfers, Usage, VolumeSummary,
 };
 use crate::daemon::settings::Settings;
 use crate::daemon::upkeep::Upkeep;
@@ -168,6 +171,16 @@ impl Control for Daemon {
         self.attach_to(container, request).await
     }
 
+    async fn run(&self, stack: Apply, request: Run) -> Answer<Session> {
+        self.run_one_off(stack, request).await
+    }
+
+    async fn drop_one_offs(&self, stack: &str, services: Vec<String>) -> Answer<()> {
+        let stack = stack.to_owned();
+        self.commit(Command::DropOneOffs { stack, services }).await?;
+        Ok(())
+    }
+
     async fn kill(&self, container: &ContainerId, signal: &str) -> Answer<()> {
         Ok(self.hands().runtime.kill(container, signal).await.map_err(containers::refused)?)
     }
@@ -186,6 +199,23 @@ impl Control for Daemon {
 
     async fn processes(&self, container: &ContainerId) -> Answer<Vec<Process>> {
         self.list_processes(container).await
+    }
+
+    async fn copy_out(
+        &self,
+        container: &ContainerId,
+        request: CopyOut,
+    ) -> Answer<(CopyFound, Chunks)> {
+        self.read_files(container, request).await
+    }
+
+    async fn copy_in(
+        &self,
+        container: &ContainerId,
+        request: CopyIn,
+        archive: Chunks,
+    ) -> Answer<()> {
+        self.write_files(container, request, archive).await
     }
 
     async fn load_images(&self, archive: Chunks) -> Answer<Vec<LoadedImage>> {

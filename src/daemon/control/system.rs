@@ -139,7 +139,7 @@ fn container_list(hands: &Hands, usage: &image::DiskUsage) -> Vec<ContainerSpace
     let containers = hands.runtime.containers().into_iter();
     let row = |(id, record): (ContainerId, crate::runtime::ContainerRecord)| ContainerSpace {
         size: hands.images.root_usage(&id),
-        name: record.container.name,
+        name: record.container.name.clone(),
         image: name_of(&record.container.image),
         running: matches!(record.phase, ContainerPhase::Running { .. }),
         id,

@@ -3,6 +3,8 @@
 //! Operations that are under way and what they failed with are kept here, in memory only: after a
 //! restart of the daemon everything is read back from the kernel and the containers' shims.
 
+mod copying;
+mod expected;
 mod files;
 mod health;
 mod hooks;
@@ -11,6 +13,7 @@ mod network;
 mod operations;
 mod probe;
 mod steps;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,6 +23,8 @@ use std::time::Duration;
 use tokio::sync::{RwLock, Semaphore, watch};
 use tracing::warn;
 
+pub use self::copying::FilesError;
+pub use self::expected::Started;
 use self::health::HealthRecords;
 use self::naming::Naming;
 use self::operations::Operations;
@@ -95,6 +100,8 @@ struct Inner {
     /// Containers that were stopped because they were unhealthy.
     stopped_unhealthy: BTreeSet<ContainerId>,
     on_link: Vec<ipnet::IpNet>,
+    /// Who waits for the start of a container, by its name.
+    expected: BTreeMap<String, tokio::sync::oneshot::Sender<Started>>,
     /// How long programs have to end because a user said so with a command, by stack and service.
     grace: BTreeMap<(String, Option<String>), Duration>,
     /// Whether nothing is left in the kernel, because there is nothing to run.

@@ -9,14 +9,15 @@ use tracing::{debug, warn};
 
 use super::network::sentence;
 use super::operations::Subject;
+use super::trace::Trace;
 use super::{LinuxHost, files, remove_quietly};
 use crate::engine::Problem;
 use crate::model::{
-    ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount, HostMountSource,
-    NetworkNamespace, Sandbox, TaskId,
+    Container, ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount,
+    HostMountSource, NetworkNamespace, Rootfs, Sandbox, TaskId,
 };
 use crate::plan::{Start, StartVolume, Step, StopReason};
-use crate::runtime::{NetworkPath, StartRequest};
+use crate::runtime::{NetworkPath, StartError, StartRequest};
 use crate::sys::clock;
 
 /// Why a step could not be carried out.
@@ -103,13 +104,15 @@ impl LinuxHost {
     /// Starts a container. A failure is not an error of the step: it is how this attempt ended, and
     /// the planner decides what follows.
     async fn start(self: &Arc<Self>, start: Start) {
-        let attempt = start.attempt;
+        let (attempt, name) = (start.attempt, start.container.name.clone());
         let began = clock::boottime();
         if let Err(error) = self.try_start(start).await {
             let now = clock::boottime();
+            let said = StartError { code: 125, message: sentence(&error) };
+            self.tell_not_started(&name, said.clone());
             let exit = Exit {
-                code: 125,
-                error: Some(sentence(&error)),
+                code: said.code,
+                error: Some(said.message),
                 at: now,
                 ran: now.since(began),
                 ..Exit::default()
@@ -120,8 +123,6 @@ impl LinuxHost {
     }
 
     async fn try_start(self: &Arc<Self>, start: Start) -> Result<(), StepError> {
-        // The semaphore is never closed, so there is nothing to do about an error.
-        let _permit = self.starts.acquire().await;
         let _using = self.volume_use.read().await;
         let Start { attempt, volumes, mut sandbox, mut container, health } = start;
         if self.hands.runtime.user_namespaces().is_err() {
@@ -129,30 +130,24 @@ impl LinuxHost {
             container.users = None;
             sandbox = sandbox.map(|sandbox| Sandbox { users: None, ..sandbox });
         }
+        let mut trace = Trace::new(attempt);
+        // The semaphore is never closed, so there is nothing to do about an error.
+        let permit = self.starts.acquire().await;
+        trace.lap("turn");
         self.make_volumes(volumes).await?;
-        if let Some(sandbox) = &sandbox {
-            let path = self.hands.networks.ensure_sandbox(sandbox).await?;
-            let new = self.inner().sandboxes.insert(sandbox.task, path).is_none();
-            if new {
-                self.naming.in_force().await;
-            }
+        // Both to their end, also if one fails: a sandbox that was made is known.
+        let (is_new, prepared) = tokio::join!(
+            self.make_sandbox(sandbox.as_ref()),
+            self.prepare_files(attempt.task, &container, sandbox.as_ref())
+        );
+        let (is_new, Prepared { mounts, rootfs }) = (is_new?, prepared?);
+        trace.lap("sandbox and files");
+        if is_new {
+            // Others may have a turn while this one waits for its names.
+            drop(permit);
+            self.naming.in_force().await;
+            trace.lap("names");
         }
-        let directory = self.task_directory(attempt.task);
-        let mut mounts = files::prepare(&directory, &container, sandbox.as_ref())
-            .map_err(|source| StepError::Files { name: container.name.clone(), source })?;
-        mounts.extend(self.host_mounts(&container.image, &container.mounts).await?);
-        let images = self.hands.images.clone();
-        let (id, image) = (container.id.clone(), container.image.clone());
-        let (mounted, size) = (images_mounted(&container.mounts), container.storage_size);
-        let rootfs = spawn_blocking(move || {
-            let rootfs = images.create_root(&id, &image)?;
-            let limited = size.map_or(Ok(()), |size| images.limit_root(&id, size));
-            let noted = limited
-                .and_then(|()| mounted.iter().try_for_each(|image| images.also_uses(&id, image)));
-            noted.inspect_err(|_| drop(images.remove_root(&id)))?;
-            Ok::<_, crate::image::ImageError>(rootfs)
-        })
-        .await??;
         let network = match container.namespaces.network {
             NetworkNamespace::Host => NetworkPath::Host,
             NetworkNamespace::None => NetworkPath::None,
@@ -168,7 +163,10 @@ impl LinuxHost {
         }
         let hooks = request.container.post_start.clone();
         self.expect_hooks(&id, &hooks);
-        match self.hands.runtime.start(request).await {
+        let started = self.run_program(request).await;
+        trace.lap("program");
+        trace.tell();
+        match started {
             Ok(_) => {
                 self.begin_probing(&id);
                 self.begin_hooks(&id, hooks);
@@ -182,8 +180,47 @@ impl LinuxHost {
         Ok(())
     }
 
+    /// Makes a container's sandbox, if it has one of its own; whether it is new.
+    async fn make_sandbox(&self, sandbox: Option<&Sandbox>) -> Result<bool, StepError> {
+        let Some(sandbox) = sandbox else { return Ok(false) };
+        let path = self.hands.networks.ensure_sandbox(sandbox).await?;
+        Ok(self.inner().sandboxes.insert(sandbox.task, path).is_none())
+    }
+
+    /// Makes a container's files, its mounts and its root.
+    async fn prepare_files(
+        &self,
+        task: TaskId,
+        container: &Container,
+        sandbox: Option<&Sandbox>,
+    ) -> Result<Prepared, StepError> {
+        let directory = self.task_directory(task);
+        let mut mounts = files::prepare(&directory, container, sandbox)
+            .map_err(|source| StepError::Files { name: container.name.clone(), source })?;
+        let hands = self.hands.clone();
+        let (mounted, size) = (images_mounted(&container.mounts), container.storage_size);
+        let (id, image, wanted) =
+            (container.id.clone(), container.image.clone(), container.mounts.clone());
+        spawn_blocking(move || {
+            for mount in wanted {
+                mounts.push(host_mount(&hands, &image, mount)?);
+            }
+            let rootfs = hands.images.create_root(&id, &image)?;
+            let limited = size.map_or(Ok(()), |size| hands.images.limit_root(&id, size));
+            let mut mounted = mounted.iter();
+            let noted =
+                limited.and_then(|()| mounted.try_for_each(|i| hands.images.also_uses(&id, i)));
+            noted.inspect_err(|_| drop(hands.images.remove_root(&id)))?;
+            Ok(Prepared { mounts, rootfs })
+        })
+        .await?
+    }
+
     /// Makes the volumes that are not there yet.
     async fn make_volumes(&self, wanted: Vec<StartVolume>) -> Result<(), StepError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
         let volumes = self.hands.volumes.clone();
         let names: Vec<String> = wanted.iter().map(|volume| volume.name.clone()).collect();
         spawn_blocking(move || {
@@ -194,21 +231,6 @@ impl LinuxHost {
         .await??;
         self.inner().volumes.extend(names);
         Ok(())
-    }
-
-    /// The mounts with their sources as the runtime can use them: volumes are made, new ones are
-    /// filled from the image, missing directories are created where that is asked for.
-    async fn host_mounts(
-        &self,
-        image: &Digest,
-        mounts: &[ContainerMount],
-    ) -> Result<Vec<HostMount>, StepError> {
-        let hands = self.hands.clone();
-        let (image, mounts) = (image.clone(), mounts.to_vec());
-        spawn_blocking(move || {
-            mounts.into_iter().map(|mount| host_mount(&hands, &image, mount)).collect()
-        })
-        .await?
     }
 
     async fn stop(
@@ -308,6 +330,13 @@ fn images_mounted(mounts: &[ContainerMount]) -> Vec<Digest> {
     mounts.iter().filter_map(image).collect()
 }
 
+/// A container's files as the runtime can use them: volumes are made, new ones are filled from the
+/// image, missing directories are created where that is asked for.
+struct Prepared {
+    mounts: Vec<HostMount>,
+    rootfs: Rootfs,
+}
+
 /// What a step works on.
 fn subject(step: &Step) -> Subject {
     match step {
@@ -318,7 +347,7 @@ fn subject(step: &Step) -> Subject {
     }
 }
 
-fn host_mount(
+pub(super) fn host_mount(
     hands: &super::Hands,
     image: &Digest,
     mount: ContainerMount,

@@ -257,3 +257,55 @@ fn no_more_than_sixteen_containers_start_at_one_time() {
     }
     assert_eq!(scene.busy().plan().steps.len(), 0);
 }
+
+#[test]
+fn what_runs_once_is_not_part_of_what_the_stack_has_to_be() {
+    let once = |remove| {
+        let one = OneOff { service: "web".to_owned(), remove };
+        Scene::new(&["web", "once"])
+            .with("once", |service| {
+                service.one_off = Some(one);
+                service.deploy.mode = DeployMode::ReplicatedJob;
+                service.deploy.restart.condition = RestartCondition::Never;
+            })
+            .task("web")
+            .task("once")
+    };
+    let status = |scene: &Scene| {
+        let table = NetworkTable::default();
+        status(&scene.agreed, &scene.observed, &table, &scene.now).remove("shop").unwrap()
+    };
+    let mut scene = once(false);
+    let outcome = Some(Outcome::Failed(Exit { code: 3, ..Exit::default() }));
+    scene.agreed.tasks.get_mut(&TaskId(2)).unwrap().outcome = outcome.clone();
+    assert_eq!(status(&scene).failed, None);
+    assert_eq!(status(&scene).services["once"].failed.as_deref(), Some("exited with status 3"));
+    let plan = plan(&scene.agreed, &scene.observed, &scene.now);
+    assert!(!plan.to_string().contains("forget"), "it stays: {plan}");
+
+    let mut scene = once(true);
+    scene.agreed.tasks.get_mut(&TaskId(2)).unwrap().outcome = outcome;
+    let plan = super::plan(&scene.agreed, &scene.observed, &scene.now);
+    assert!(plan.to_string().contains("decide: forget shop/once, which has run"), "{plan}");
+}
+
+#[test]
+fn who_shares_a_network_is_made_after_its_owner_and_anew_when_that_is_replaced() {
+    let shares = |service: &mut Service| {
+        service.network_mode = NetworkMode::Service("vpn".to_owned());
+        service.networks.clear();
+    };
+    let scene = Scene::new(&["app", "vpn"]).with("app", shares);
+    let first = plan(&scene.agreed, &scene.observed, &scene.now).to_string();
+    assert!(first.contains("shop/vpn 1") && !first.contains("shop/app 1"), "{first}");
+
+    let scene = scene.task("vpn").task("app");
+    let look = look::Look::new(&scene.agreed, &scene.observed, &scene.now);
+    assert!(look.is_current(TaskId(2)));
+    // The owner was stopped and started again: it is another task now.
+    let mut replaced = scene.clone();
+    replaced.agreed.tasks.remove(&TaskId(1));
+    let replaced = replaced.task("vpn");
+    let look = look::Look::new(&replaced.agreed, &replaced.observed, &replaced.now);
+    assert!(look.is_current(TaskId(3)) && !look.is_current(TaskId(2)));
+}

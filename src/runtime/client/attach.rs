@@ -10,7 +10,7 @@ use super::super::protocol::{Reply, Request};
 use super::super::record;
 use super::packets::Packets;
 use super::streams::{self, Input, Output};
-use super::{ContainerPhase, Runtime, RuntimeError};
+use super::{ContainerPhase, Ending, Runtime, RuntimeError};
 use crate::model::ContainerId;
 
 /// The streams of a container's own program, from now on. The log gets everything all the same.
@@ -26,7 +26,15 @@ pub struct Attach {
     pub stdout: Output,
     /// What it writes to standard error.
     pub stderr: Output,
-    /// The shim shows the streams for as long as this is open.
+    /// Its end.
+    pub ending: Ending,
+    /// The shim shows the streams for as long as this is kept.
+    pub held: Held,
+}
+
+/// A connection that is only kept open.
+#[derive(Debug)]
+pub struct Held {
     _packets: Packets,
 }
 
@@ -50,7 +58,7 @@ pub(super) fn ask(dir: &Path) -> io::Result<Asked> {
 
 impl Asked {
     /// Waits until it is done.
-    pub(super) async fn attached(self) -> io::Result<Attach> {
+    pub(super) async fn attached(self, ending: Ending) -> io::Result<Attach> {
         let input = match self.packets.answer().await? {
             (Reply::Done, fds) => fds.into_iter().next(),
             (Reply::Failed(why), _) => return Err(io::Error::other(why)),
@@ -62,7 +70,8 @@ impl Asked {
             stdin: input.map(streams::input).transpose()?,
             stdout: streams::output(self.out)?,
             stderr: streams::output(self.err)?,
-            _packets: self.packets,
+            ending,
+            held: Held { _packets: self.packets },
         })
     }
 }
@@ -77,8 +86,9 @@ impl Runtime {
         if matches!(self.entry(id)?.phase, ContainerPhase::Exited(_)) {
             return Err(RuntimeError::NotRunning(id.clone()));
         }
+        let ending = self.ending(id)?;
         let asked = ask(&self.record_dir(id)).map_err(broken)?;
-        asked.attached().await.map_err(broken)
+        asked.attached(ending).await.map_err(broken)
     }
 
     /// Ends the input of a container's own program; nothing if that is a terminal.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch as latest;
+
 use super::super::cgroup::Cgroup;
 use super::start::failed;
 use super::{ContainerPhase, Runtime, RuntimeError};
@@ -9,6 +11,18 @@ use crate::model::{ContainerId, Exit};
 
 /// How long a killed container may take to end: a process in the kernel's hands can be slow.
 const KILL: Duration = Duration::from_secs(30);
+
+/// The end of a container, which may be still to come.
+#[derive(Debug)]
+pub struct Ending(latest::Receiver<Option<Exit>>);
+
+impl Ending {
+    /// Waits for it; `None` if the container was removed and nobody saw how it ended.
+    pub async fn wait(mut self) -> Option<Exit> {
+        let ended = self.0.wait_for(Option::is_some).await;
+        ended.ok().and_then(|exit| exit.clone())
+    }
+}
 
 impl Runtime {
     /// Removes a container: its cgroup and its record. Its log stays. One that runs is killed first.
@@ -53,15 +67,17 @@ impl Runtime {
     /// # Errors
     /// If there is no such container (any more).
     pub async fn wait(&self, id: &ContainerId) -> Result<Exit, RuntimeError> {
-        let mut changed = self.changed();
-        loop {
-            if let ContainerPhase::Exited(exit) = self.entry(id)?.phase {
-                return Ok(exit);
-            }
-            if changed.changed().await.is_err() {
-                return Err(RuntimeError::Unknown(id.clone()));
-            }
-        }
+        let ending = self.ending(id)?;
+        ending.wait().await.ok_or_else(|| RuntimeError::Unknown(id.clone()))
+    }
+
+    /// The end of a container, to be waited for. It is told also when the container is removed right
+    /// after it.
+    ///
+    /// # Errors
+    /// If there is no such container (any more).
+    pub fn ending(&self, id: &ContainerId) -> Result<Ending, RuntimeError> {
+        Ok(Ending(self.entry(id)?.ended.subscribe()))
     }
 
     /// Removes what the instance has in the kernel once no container is left: its launcher and its

@@ -9,6 +9,7 @@ mod launcher;
 mod look;
 mod operations;
 mod packets;
+mod root;
 mod start;
 mod streams;
 mod users;
@@ -21,9 +22,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch as latest;
 
-pub use attach::Attach;
+pub use attach::{Attach, Held};
+pub use end::Ending;
 pub use exec::{Exec, ExecError, ExecRequest};
 pub use look::ProcessInfo;
+pub use root::RunningRoot;
 pub use start::{NetworkPath, StartRequest};
 pub use streams::{Input, Output};
 
@@ -55,13 +58,16 @@ struct Inner {
 struct Entry {
     asked: Arc<Asked>,
     phase: ContainerPhase,
+    /// How it ended, for those who wait for that: they hear of it however soon the container is
+    /// removed.
+    ended: Arc<latest::Sender<Option<Exit>>>,
 }
 
 /// What is known of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerRecord {
     /// What was asked for; its labels say which attempt it is.
-    pub container: Container,
+    pub container: Arc<Container>,
     /// Where its log is.
     pub log_dir: PathBuf,
     /// Where it is in its life.
@@ -226,7 +232,12 @@ impl Runtime {
         let changed = self.lock().get_mut(id).is_some_and(|entry| {
             // How it ended is the last word.
             let final_word = matches!(entry.phase, ContainerPhase::Exited(_));
-            !final_word && std::mem::replace(&mut entry.phase, phase.clone()) != phase
+            let changed =
+                !final_word && std::mem::replace(&mut entry.phase, phase.clone()) != phase;
+            if let (true, ContainerPhase::Exited(exit)) = (changed, &phase) {
+                entry.ended.send_replace(Some(exit.clone()));
+            }
+            changed
         });
         if changed {
             self.note_change();
@@ -267,9 +278,17 @@ impl Runtime {
 }
 
 impl Entry {
+    fn new(asked: Asked, phase: ContainerPhase) -> Self {
+        let exit = match &phase {
+            ContainerPhase::Exited(exit) => Some(exit.clone()),
+            _ => None,
+        };
+        Self { asked: Arc::new(asked), phase, ended: Arc::new(latest::Sender::new(exit)) }
+    }
+
     fn record(&self) -> ContainerRecord {
         ContainerRecord {
-            container: self.asked.container.clone(),
+            container: Arc::clone(&self.asked.container),
             log_dir: self.asked.log_dir.clone(),
             phase: self.phase.clone(),
         }

@@ -81,11 +81,12 @@ impl Runtime {
     /// # Errors
     /// If the program does not run.
     pub async fn start_attached(&self, request: StartRequest) -> Result<(u32, Attach), StartError> {
+        let id = request.container.id.clone();
         let (pid, asked) = self.start_apart(request, true).await?;
-        let missing = || io::Error::other("nobody asked to be attached");
-        let attached = match asked {
-            Some(asked) => asked.attached().await,
-            None => Err(missing()),
+        let attached = match (asked, self.ending(&id)) {
+            (Some(asked), Ok(ending)) => asked.attached(ending).await,
+            (None, _) => Err(io::Error::other("nobody asked to be attached")),
+            (_, Err(gone)) => Err(io::Error::other(gone)),
         };
         let attach = attached.map_err(|error| StartError {
             code: CANNOT_MAKE,
@@ -114,7 +115,7 @@ impl Runtime {
     ) -> Result<(u32, Option<attach::Asked>), StartError> {
         let id = request.container.id.clone();
         let asked = Asked {
-            container: request.container.clone(),
+            container: Arc::new(request.container.clone()),
             cgroup: Vec::new(),
             log_dir: request.log_dir.clone(),
             seccomp_profile: None,
@@ -137,8 +138,7 @@ impl Runtime {
             let message = format!("there is a container {} already", id.short());
             return Err(StartError { code: CANNOT_MAKE, message });
         }
-        let entry = Entry { asked: Arc::new(asked), phase: ContainerPhase::Creating };
-        containers.insert(id.clone(), entry);
+        containers.insert(id.clone(), Entry::new(asked, ContainerPhase::Creating));
         drop(containers);
         self.note_change();
         Ok(())
@@ -158,7 +158,7 @@ impl Runtime {
         let path = self.cgroup_path(container);
         let cgroup = self.inner.cgroups.create(&path, &container.resources, &devices)?.parts();
         let asked = Asked {
-            container: container.clone(),
+            container: Arc::new(container.clone()),
             cgroup: cgroup.clone(),
             log_dir: request.log_dir.clone(),
             seccomp_profile: compile::seccomp_profile(container)?,

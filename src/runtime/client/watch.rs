@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::cgroup::Cgroup;
@@ -54,7 +53,7 @@ impl Runtime {
             (None, None) => ContainerPhase::Creating,
         };
         let ended = matches!(phase, ContainerPhase::Exited(_));
-        self.lock().insert(id.clone(), Entry { asked: Arc::new(asked), phase });
+        self.lock().insert(id.clone(), Entry::new(asked, phase));
         self.note_change();
         if !ended {
             self.reconnect(&id).await;

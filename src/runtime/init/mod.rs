@@ -103,6 +103,14 @@ impl Handed {
     }
 }
 
+/// Mounts the files of a container by themselves, in the caller's own mount namespace.
+pub(super) fn make_files(plan: &StartPlan) -> Result<OwnedFd, Failure> {
+    let prepared = mounts::prepare(&plan.mounts, &[])?;
+    let root = rootfs::mount(&plan.root, None, &[])?;
+    mounts::mount(&root, plan, &prepared, &[])?;
+    Ok(root)
+}
+
 /// Becomes the program, or reports why not and ends.
 pub(super) fn run(handed: Handed, single: &SingleThreaded) -> ! {
     let failure = match set_up(&handed, single) {

@@ -1,4 +1,5 @@
-//! Compressing a rotated file bit by bit, so that no single write waits for it.
+//! Compressing a rotated file bit by bit, so that no single write waits for it; or all that there are,
+//! by somebody who has the time.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -7,10 +8,45 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::segment;
+use super::{LogError, segment};
 
 /// How much is compressed at once.
 const STEP: usize = 16 << 10;
+
+/// How much is compressed in one go when nobody waits.
+const GO: usize = 1 << 20;
+
+/// Compresses the files of the log in `dir` that are full, all but the one that grows. Its writer may
+/// go on meanwhile, and so may its readers. Returns how many it were.
+///
+/// # Errors
+/// If the log cannot be read, or there is no room for a copy: the plain file is then still there.
+pub fn compress_full(dir: &Path) -> Result<usize, LogError> {
+    let failed = || LogError::read(dir);
+    let numbers = segment::numbers(dir).map_err(failed())?;
+    let (_, full) = numbers.split_last().unwrap_or((&0, &[]));
+    let mut count = 0;
+    for number in full {
+        let mut compressing = match Compressing::start(dir, *number) {
+            Ok(compressing) => compressing,
+            // It is compressed already, or was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed()(error)),
+        };
+        loop {
+            match compressing.step(GO) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => {
+                    compressing.abandon();
+                    return Err(failed()(error));
+                }
+            }
+        }
+        count += 1;
+    }
+    Ok(count)
+}
 
 /// A file on its way to its compressed copy.
 #[derive(Debug)]
@@ -42,8 +78,13 @@ impl Compressing {
             if count == 0 {
                 self.encoder.try_finish()?;
                 fs::rename(&self.unfinished, &self.finished)?;
-                fs::remove_file(&self.plain)?;
-                return Ok(true);
+                return match fs::remove_file(&self.plain) {
+                    // Its writer had to make room meanwhile: the copy is too old as well.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        fs::remove_file(&self.finished).map(|()| true)
+                    }
+                    removed => removed.map(|()| true),
+                };
             }
             self.encoder.write_all(&buffer[..count])?;
             left = left.saturating_sub(count);

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Timestamp;
 
+pub use compress::compress_full;
 pub use reader::{LogQuery, LogReader};
 pub use writer::{LogOptions, LogWriter};
 

@@ -343,3 +343,26 @@ proptest::proptest! {
         while let Ok(Some(_)) = reader.read() {}
     }
 }
+
+#[test]
+fn full_files_are_compressed_by_whoever_has_the_time() {
+    let (dir, mut writer) = log();
+    let mut expected = Vec::new();
+    for line in 0..20_000 {
+        let text = format!("line {line}");
+        writer.write(Stream::Stdout, format!("{text}\n").as_bytes(), at(1));
+        expected.push(text);
+    }
+    let last = writer.position().0;
+    assert!(last > 2, "it was rotated");
+    let count = compress_full(dir.path()).unwrap();
+    assert!(count > 0);
+    assert_eq!(compress_full(dir.path()).unwrap(), 0, "once is enough");
+    let plain = |number| segment::path(dir.path(), number).exists();
+    assert!(plain(last) && !plain(last - 1));
+    writer.write(Stream::Stdout, b"later\n", at(1));
+    expected.push("later".to_owned());
+    let text = |record: Record| String::from_utf8(record.bytes).unwrap();
+    let found: Vec<_> = all(&dir, LogQuery::default()).into_iter().map(text).collect();
+    assert!(found == expected, "{} of {} lines, in their order", found.len(), expected.len());
+}

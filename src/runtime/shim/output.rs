@@ -139,7 +139,8 @@ impl Sink {
     pub(super) fn open(plan: Option<&LogPlan>) -> io::Result<Self> {
         let open = |plan: &LogPlan| {
             let LogPlan { dir, max_size, max_files, attempt } = plan;
-            // Compressing is slower than writing: a container that prints a lot would wait for it.
+            // Compressing is slower than writing: a container that prints a lot would wait for it. The
+            // daemon does it when there is time.
             let options =
                 LogOptions { max_size: *max_size, max_files: *max_files, compress: false };
             LogWriter::open(dir, options, *attempt)

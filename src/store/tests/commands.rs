@@ -222,3 +222,47 @@ fn attempts_follow_each_other_and_end_with_their_task() {
     decide(Decision::ReapTask { task: TaskId(0) }).unwrap();
     decide(Decision::ReapTask { task: TaskId(0) }).unwrap_err();
 }
+
+#[test]
+fn what_runs_once_is_dropped_by_itself_and_is_not_begun_again() {
+    let once = |project: &mut Project| {
+        let service = project.services.get_mut("once").unwrap();
+        service.one_off = Some(OneOff { service: "web".to_owned(), remove: false });
+    };
+    let mut agreed = agreed(vec![stack("a", &["web", "once"], once)]);
+    for (id, service) in [(0, "web"), (1, "once")] {
+        let outcome = Some(Outcome::Failed(Exit { code: 1, ..Exit::default() }));
+        let (stack, service) = ("a".to_owned(), service.to_owned());
+        let task = Task { stack, service, outcome, ..Task::default() };
+        agreed.tasks.insert(TaskId(id), task);
+    }
+    let again = Command::ApplyStack(Box::new(stack("a", &["web", "once"], once)));
+    apply(&mut agreed, &again).unwrap();
+    assert_eq!(agreed.tasks[&TaskId(0)].want, Want::Stop, "what failed is tried again");
+    assert_eq!(agreed.tasks[&TaskId(1)].want, Want::Run, "what was to run once had its turn");
+
+    let drop = |service: &str| Command::DropOneOffs {
+        stack: "a".to_owned(),
+        services: vec![service.to_owned()],
+    };
+    assert!(apply(&mut agreed, &drop("web")).is_err());
+    apply(&mut agreed, &drop("once")).unwrap();
+    assert_eq!(agreed.stacks["a"].project.services.keys().collect::<Vec<_>>(), ["web"]);
+}
+
+#[test]
+fn after_a_boot_only_what_is_always_to_run_starts_again() {
+    let always = |project: &mut Project| {
+        let service = project.services.get_mut("always").unwrap();
+        service.deploy.restart.even_if_stopped = true;
+    };
+    let mut agreed = agreed(vec![stack("a", &["always", "other"], always)]);
+    let boot = |name: &str| Command::Boot(BootId(name.to_owned()));
+    apply(&mut agreed, &boot("one")).unwrap();
+    let services = vec!["always".to_owned(), "other".to_owned()];
+    let stop = Command::StopServices { stack: "a".to_owned(), services, remove: false };
+    apply(&mut agreed, &stop).unwrap();
+    assert_eq!(agreed.stacks["a"].stopped.len(), 2);
+    apply(&mut agreed, &boot("two")).unwrap();
+    assert_eq!(agreed.stacks["a"].stopped.iter().collect::<Vec<_>>(), ["other"]);
+}

@@ -48,6 +48,7 @@ fn task(number: usize, text: &str) -> TaskStatus {
         publications: Vec::new(),
         wanted,
         labels: BTreeMap::new(),
+        one_off: None,
     }
 }
 

@@ -138,6 +138,7 @@ fn status(tasks: &[(&str, u32, TaskState)]) -> StackStatus {
             publications: Vec::new(),
             wanted: true,
             labels: BTreeMap::new(),
+            one_off: None,
         }
     };
     let service =
@@ -231,11 +232,20 @@ impl Control for Fake {
             }
             hung_up.notify_one();
         });
-        Ok(Session { input, output })
+        Ok(Session { tty: false, input, output })
     }
 
     async fn attach(&self, container: &ContainerId, _: Attach) -> Answer<Session> {
         self.exec(container, Exec { args: vec!["cat".to_owned()], ..Exec::default() }).await
+    }
+
+    async fn run(&self, stack: Apply, request: Run) -> Answer<Session> {
+        self.call(format!("run {} of {}", request.service, stack.project.name))?;
+        self.exec(&ContainerId::of("fake", AttemptId::default()), Exec::default()).await
+    }
+
+    async fn drop_one_offs(&self, stack: &str, services: Vec<String>) -> Answer<()> {
+        self.call(format!("drop {stack} {services:?}"))
     }
 
     async fn kill(&self, container: &ContainerId, signal: &str) -> Answer<()> {
@@ -256,6 +266,21 @@ impl Control for Fake {
 
     async fn processes(&self, _: &ContainerId) -> Answer<Vec<Process>> {
         Ok(vec![Process { pid: 1, ..Process::default() }])
+    }
+
+    async fn copy_out(&self, _: &ContainerId, request: CopyOut) -> Answer<(CopyFound, Chunks)> {
+        self.call(format!("copy out {}", request.path))?;
+        let (sender, chunks) = mpsc::channel(2);
+        sender.try_send(io::Result::Ok(request.path.into_bytes())).unwrap();
+        Ok((CopyFound { directory: true, name: "name".to_owned() }, chunks))
+    }
+
+    async fn copy_in(&self, _: &ContainerId, request: CopyIn, mut archive: Chunks) -> Answer<()> {
+        let mut bytes = 0;
+        while let Some(chunk) = archive.recv().await {
+            bytes += chunk.unwrap().len();
+        }
+        self.call(format!("copy {bytes} bytes into {} as {:?}", request.path, request.source))
     }
 
     async fn load_images(&self, mut archive: Chunks) -> Answer<Vec<LoadedImage>> {
