@@ -30,8 +30,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use self::args::{InstanceArgs, ProjectArgs};
 use self::commands::{
     attach, check, completion, config, containers, cp, create, daemon, down, events, exec, image,
-    images, login, logs, ls, network, plan, port, ps, pull, push, rm, run, services, stats, system,
-    top, up, version, volume,
+    images, login, logs, ls, network, oci, plan, port, ps, pull, push, rm, run, services, stats,
+    system, top, up, version, volume,
 };
 use self::context::Context;
 use self::error::{CommandError, Outcome};
@@ -199,6 +199,13 @@ enum Verb {
     /// Print the completions for a shell
     #[command(after_help = "Examples:\n  orca completion bash > /etc/bash_completion.d/orca")]
     Completion(completion::CompletionArgs),
+    /// Run containers from bundles, as an OCI runtime for podman, docker and others
+    #[command(disable_help_flag = true)]
+    Oci {
+        /// Verb and options; see `orca oci --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
     /// Run the network helper of an instance; the daemon starts it by itself
     #[command(hide = true)]
     Netd,
@@ -226,6 +233,10 @@ impl Verb {
 
 /// Runs the program; its status is the process's.
 pub fn main() -> ExitCode {
+    // Before anything else looks at the arguments: engines run it for every container.
+    if let Some(args) = oci::asked(std::env::args_os()) {
+        return oci::main(args);
+    }
     let args = std::env::args_os().skip(1).collect::<Vec<_>>();
     // Before anything else looks at the arguments: the launcher must stay small.
     if let [verb, _, root, _, run] = args.as_slice()
@@ -251,6 +262,7 @@ pub fn main() -> ExitCode {
         Verb::Netd => crate::netd::main(&instance),
         Verb::Daemon(args) => daemon::run(&args, instance),
         Verb::Demo(command) => crate::demo::run(command),
+        Verb::Oci { args } => oci::main(args),
         verb => client(Context { instance, output, project }, verb),
     }
 }
@@ -334,7 +346,7 @@ async fn run(context: Context, verb: Verb) -> Outcome<u8> {
         Verb::System(verb) => system::run(base, verb).await,
         Verb::Version(args) => version::run(base, args).await,
         Verb::Completion(args) => completion::run(base, &args, command()),
-        Verb::Daemon(_) | Verb::Netd | Verb::Demo(_) => {
+        Verb::Daemon(_) | Verb::Netd | Verb::Demo(_) | Verb::Oci { .. } => {
             // They have a runtime of their own, and were run before.
             Err(CommandError::failed("this command cannot be run from here"))
         }

@@ -38,6 +38,30 @@ pub struct Resources {
     pub pids: Option<i64>,
     /// Block device limits.
     pub block: Option<BlockResources>,
+    /// CPU time saved up for later periods, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_burst: Option<u64>,
+    /// Whether it runs only when nobody else wants the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_idle: Option<bool>,
+    /// Buffers of TCP in bytes (cgroup v1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_tcp: Option<u64>,
+    /// Limits of huge pages in bytes, by the size of the pages, such as `2MB`; -1 is unlimited.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hugepages: Vec<(String, i64)>,
+    /// The class of its packets (cgroup v1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_class: Option<u32>,
+    /// The priority of its packets, by interface (cgroup v1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub network_priorities: Vec<(String, u32)>,
+    /// Handles and objects of each RDMA device.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rdma: BTreeMap<String, (Option<u32>, Option<u32>)>,
+    /// Files of cgroup v2 and what is written to them as it is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unified: BTreeMap<String, String>,
 }
 
 /// Limits and weights of block devices.

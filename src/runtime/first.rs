@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use super::cgroup::Cgroup;
 use super::init::{self, Doing as _, Failure, Handed, Life, Report, Stdio};
@@ -112,9 +112,14 @@ impl Detour {
     }
 
     /// Enters a namespace for children.
-    fn enter(&mut self, name: &str, namespace: &OwnedFd) -> Result<(), Failure> {
+    fn enter(
+        &mut self,
+        name: &str,
+        namespace: &OwnedFd,
+        kind: LinkNameSpaceType,
+    ) -> Result<(), Failure> {
         self.leave(name)?;
-        rustix::thread::move_into_link_name_space(namespace.as_fd(), None)
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(kind))
             .doing(|| format!("enter a {name} namespace"))
     }
 
@@ -169,8 +174,8 @@ fn sort_namespaces(
     for (namespace, kind) in namespaces.into_iter().zip(plan.joins.iter().copied()) {
         match kind {
             // A process can enter another pid or time namespace only by being born there.
-            PID => detour.enter("pid", &namespace)?,
-            TIME => detour.enter("time", &namespace)?,
+            PID => detour.enter("pid", &namespace, LinkNameSpaceType::ProcessID)?,
+            TIME => detour.enter("time", &namespace, LinkNameSpaceType::Time)?,
             USER => sorted.users = Some(namespace),
             plan::SHM => sorted.shm = Some(borrow_shm(&namespace, single)?),
             _ => sorted.joins.push((namespace, kind)),

@@ -25,7 +25,7 @@ pub(super) struct Hook {
     pub path: PathBuf,
     /// Its arguments, with its name first; empty is the path alone.
     pub args: Vec<String>,
-    /// Its environment; `None` is that of the program it belongs to, if any.
+    /// Its environment; `None` is that of the program it belongs to, or else that of the runtime.
     pub env: Option<Vec<String>>,
     /// How long it may take.
     pub timeout: Option<Duration>,
@@ -121,13 +121,15 @@ fn spawn(hook: &Hook, env: Option<&[CString]>) -> std::io::Result<Child> {
     #[expect(clippy::disallowed_methods, reason = "the container's configuration names it")]
     let mut command = Command::new(&hook.path);
     let (name, args) = hook.args.split_first().map_or((None, &[][..]), |(n, a)| (Some(n), a));
-    command.args(args).env_clear().stdin(Stdio::piped());
+    command.args(args).stdin(Stdio::piped());
     if let Some(name) = name {
         command.arg0(name);
     }
     match (&hook.env, env) {
-        (Some(own), _) => command.envs(own.iter().filter_map(|one| one.split_once('='))),
-        (None, Some(env)) => command.envs(env.iter().filter_map(|one| {
+        (Some(own), _) => {
+            command.env_clear().envs(own.iter().filter_map(|one| one.split_once('=')))
+        }
+        (None, Some(env)) => command.env_clear().envs(env.iter().filter_map(|one| {
             let bytes = one.to_bytes();
             let at = bytes.iter().position(|byte| *byte == b'=')?;
             Some((OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..])))

@@ -19,6 +19,7 @@ mod hooks;
 mod init;
 pub mod launcher;
 pub mod log;
+pub mod oci;
 mod plan;
 mod protocol;
 mod record;

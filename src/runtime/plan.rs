@@ -311,6 +311,8 @@ pub(super) enum MountSource {
         recursive: bool,
         /// The number of the user namespace that it is seen through.
         id_map: Option<u32>,
+        /// Whether mounts below that come along are seen through it as well.
+        id_map_all: bool,
     },
     /// A new file system.
     New {
@@ -348,13 +350,14 @@ pub(super) enum MountSource {
 impl Wire for MountSource {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Bind { path, subpath, propagation, recursive, id_map } => {
+            Self::Bind { path, subpath, propagation, recursive, id_map, id_map_all } => {
                 out.push(0);
                 path.put(out);
                 subpath.put(out);
                 propagation.put(out);
                 recursive.put(out);
                 id_map.put(out);
+                id_map_all.put(out);
             }
             Self::New { kind, parameters, propagation } => {
                 out.push(1);
@@ -387,6 +390,7 @@ impl Wire for MountSource {
                 propagation: Wire::take(from)?,
                 recursive: Wire::take(from)?,
                 id_map: Wire::take(from)?,
+                id_map_all: Wire::take(from)?,
             }),
             1 => Ok(Self::New {
                 kind: Wire::take(from)?,
@@ -425,6 +429,8 @@ pub(super) struct ProcessPlan {
     pub user: String,
     /// More groups.
     pub groups: Vec<String>,
+    /// Whether its first group is among those as well.
+    pub first_among_groups: bool,
     /// What it may do.
     pub capabilities: Capabilities,
     /// Whether it can never gain privileges.
@@ -447,6 +453,7 @@ wire_struct!(ProcessPlan {
     make_cwd,
     user,
     groups,
+    first_among_groups,
     capabilities,
     no_new_privileges,
     seccomp,
@@ -538,7 +545,11 @@ pub(super) struct ExecPlan {
     pub size: Option<(u16, u16)>,
     /// The users of the container's user namespace, if it has one.
     pub users: Option<IdMaps>,
+    /// Whether it ends with its helper.
+    pub tied: bool,
+    /// How many descriptors from 3 on the program keeps.
+    pub keep: u32,
     /// The program.
     pub process: ProcessPlan,
 }
-wire_struct!(ExecPlan { tty, size, users, process });
+wire_struct!(ExecPlan { tty, size, users, tied, keep, process });

@@ -18,6 +18,7 @@ pub(super) mod login;
 pub(super) mod logs;
 pub(super) mod ls;
 pub(super) mod network;
+pub(super) mod oci;
 pub(super) mod plan;
 pub(super) mod port;
 pub(super) mod ps;

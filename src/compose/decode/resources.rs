@@ -39,6 +39,7 @@ impl Decode<'_> {
             oom_kill_disable: flag(node, "oom_kill_disable"),
             pids,
             block: node.get("blkio_config").map(|node| self.block(node, &path.key("blkio_config"))),
+            ..Resources::default()
         }
     }
 

@@ -12,7 +12,7 @@ pub enum Version {
 }
 
 /// The controllers orca uses, by their v2 names.
-const USED: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
+const USED: [&str; 8] = ["cpuset", "cpu", "io", "memory", "pids", "hugetlb", "rdma", "misc"];
 /// The v1 controllers without which v1 is not what the host runs on.
 const V1_NEEDED: [&str; 6] = ["cpu", "memory", "pids", "devices", "freezer", "blkio"];
 

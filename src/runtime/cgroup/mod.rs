@@ -239,6 +239,20 @@ impl Cgroup {
         limits::write(self, resources)
     }
 
+    /// The cgroup at `path` below this one, which some process made before.
+    ///
+    /// # Errors
+    /// If the path is not plain or the cgroup is not there.
+    pub fn below(&self, path: &str) -> Result<Self, CgroupError> {
+        let components = components(path)?;
+        let mut cgroup = self.clone();
+        for dir in &mut cgroup.dirs {
+            dir.path.extend(&components);
+        }
+        cgroup.dirs.retain(|dir| dir.path.is_dir());
+        if cgroup.dirs.is_empty() { Err(CgroupError::Gone(path.to_owned())) } else { Ok(cgroup) }
+    }
+
     /// Its directories, one in each hierarchy.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.dirs.iter().map(|dir| dir.path.as_path())

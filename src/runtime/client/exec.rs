@@ -83,7 +83,8 @@ impl Runtime {
         let process =
             compile::exec_process(&entry.asked.container, wish).map_err(RuntimeError::from)?;
         let users = entry.asked.container.users.clone();
-        let plan = ExecPlan { tty: request.tty, size: request.size, users, process };
+        let (tty, size) = (request.tty, request.size);
+        let plan = ExecPlan { tty, size, users, tied: true, keep: 0, process };
         let broken = |source| RuntimeError::Shim { id: id.clone(), source };
         let (packets, ours) = self.send_exec(id, &plan, request.stdin)?;
         match packets.answer().await.map_err(broken)? {

@@ -25,6 +25,7 @@ use crate::sys::mounts::{NO_DEV, NO_SUID};
 
 pub(super) use devices::rules as device_rules;
 pub(super) use process::{ExecWish, exec_process};
+pub(super) use sysctls::{Own as OwnNamespaces, check as check_sysctl};
 use users::Ids;
 
 /// Something that is asked for and cannot be done, as a sentence.
@@ -247,6 +248,11 @@ fn shown_cgroups(container: &Container, cgroup: &[Part]) -> Result<Vec<(CString,
     if container.namespaces.cgroup == Namespace::Host {
         return Ok(vec![(CString::default(), c"/sys/fs/cgroup".to_owned())]);
     }
+    shown(cgroup)
+}
+
+/// The directories of a cgroup, each under the name of its hierarchy.
+pub(super) fn shown(cgroup: &[Part]) -> Result<Vec<(CString, CString)>, Unfit> {
     let only = cgroup.len() == 1;
     cgroup
         .iter()
@@ -272,11 +278,11 @@ pub(super) fn allowed_devices(container: &Container) -> Result<DeviceRules, Unfi
 }
 
 /// A text without NUL.
-fn text(value: &str) -> Result<CString, Unfit> {
+pub(super) fn text(value: &str) -> Result<CString, Unfit> {
     CString::new(value).map_err(|_| Unfit(format!("{value:?} holds a NUL character")))
 }
 
-fn path(path: &Path) -> Result<CString, Unfit> {
+pub(super) fn path(path: &Path) -> Result<CString, Unfit> {
     CString::new(path.as_os_str().as_bytes())
         .map_err(|_| Unfit(format!("{} holds a NUL character", path.display())))
 }

@@ -27,6 +27,7 @@ pub(super) fn mount(mount: &HostMount, ids: Ids<'_>) -> Result<MountPlan, Unfit>
                 propagation: self::propagation(propagation.as_deref())?,
                 recursive,
                 id_map: ids.number(),
+                id_map_all: true,
             }
         }
         HostMountSource::Tmpfs { size, mode, options } => {

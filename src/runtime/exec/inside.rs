@@ -28,8 +28,11 @@ fn set_up(
 ) -> Result<Infallible, Failure> {
     // It was born among the container's processes: none of them may look into it (CVE-2016-9962).
     init::keep_out()?;
-    clone::close_on_exec_from(3).doing(|| "close what is open")?;
-    tie()?;
+    let closed = 3_u32.saturating_add(plan.keep);
+    clone::close_on_exec_from(closed).doing(|| "close what is open")?;
+    if plan.tied {
+        tie()?;
+    }
     let (length, _) = seqpacket::receive(helper, &mut [0; 1]).doing(|| "wait for the helper")?;
     if length == 0 {
         return Err(Failure::new("the helper is gone"));
@@ -53,8 +56,14 @@ fn set_up(
         enter_users(first)?;
     }
     init::become_user(&plan.process, &user, &stdio)?;
-    tie()?;
-    init::find_program(&plan.process, env)?.run(&plan.process, 3)
+    if plan.tied {
+        // A change of user has taken this back.
+        tie()?;
+    }
+    let program = init::find_program(&plan.process, env)?;
+    let listener = program.ready(&plan.process, closed)?;
+    Report::tell_listener(listener.as_ref(), helper)?;
+    program.exec()
 }
 
 /// The program ends with its helper.

@@ -76,13 +76,17 @@ fn serve(
 }
 
 /// A program on its way.
-struct Program {
-    pid: i32,
-    pidfd: OwnedFd,
-    reports: OwnedFd,
+pub(super) struct Program {
+    /// Its process in the host's view.
+    pub pid: i32,
+    /// A handle on it.
+    pub pidfd: OwnedFd,
+    /// Where it tells how it gets on; ends when it runs.
+    pub reports: OwnedFd,
 }
 
-fn begin(
+/// Makes the program's process in the container and lets it go.
+pub(super) fn begin(
     plan: ExecPlan,
     stdio: Option<Stdio>,
     place: &Place<'_>,
@@ -94,6 +98,9 @@ fn begin(
         ThreadNameSpaceType::PROCESS_ID,
     )
     .doing(|| "enter the container's processes")?;
+    if !plan.tied {
+        enter_time(place.first)?;
+    }
     let (reports, helper) = seqpacket::pair().doing(|| "talk to the program")?;
     let unplaced = |error: super::cgroup::CgroupError| Failure::new(error.to_string());
     let v2 = place.cgroup.v2_dir().map_err(unplaced)?;
@@ -119,6 +126,15 @@ fn begin(
     }
 }
 
+/// The container's clocks, which processes have by birth as well. Kernels without time namespaces do
+/// not know the word.
+fn enter_time(first: &OwnedFd) -> Result<(), Failure> {
+    match rustix::thread::move_into_thread_name_spaces(first.as_fd(), ThreadNameSpaceType::TIME) {
+        Err(rustix::io::Errno::INVAL) => Ok(()),
+        entered => entered.doing(|| "enter the container's time namespace"),
+    }
+}
+
 /// Tells how the program gets on until it ends. If nobody wants to know any more, it is killed.
 fn watch(connection: &OwnedFd, program: &Program) -> Result<i32, Failure> {
     let mut terminal = None;
@@ -128,7 +144,7 @@ fn watch(connection: &OwnedFd, program: &Program) -> Result<i32, Failure> {
         match report {
             Report::Terminal => terminal = fds.into_iter().next(),
             Report::Failed(failure) => return Err(failure),
-            Report::Mounted | Report::Created => {}
+            Report::Mounted | Report::Created | Report::Listener(_) => {}
         }
     }
     let doing = || "answer the daemon";

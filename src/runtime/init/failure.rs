@@ -85,6 +85,8 @@ pub(in crate::runtime) enum Report {
     Mounted,
     /// Everything is there but the program, which waits to be started.
     Created,
+    /// The filter of system calls asks through this descriptor of the first process.
+    Listener(i32),
 }
 
 impl Wire for Report {
@@ -93,6 +95,10 @@ impl Wire for Report {
             Self::Terminal => out.push(0),
             Self::Mounted => out.push(2),
             Self::Created => out.push(3),
+            Self::Listener(number) => {
+                out.push(4);
+                number.put(out);
+            }
             Self::Failed(failure) => {
                 out.push(1);
                 let failure = failure.bounded();
@@ -108,12 +114,25 @@ impl Wire for Report {
             1 => Ok(Self::Failed(Failure { code: Wire::take(from)?, message: Wire::take(from)? })),
             2 => Ok(Self::Mounted),
             3 => Ok(Self::Created),
+            4 => Ok(Self::Listener(Wire::take(from)?)),
             _ => Err(WireError::Invalid),
         }
     }
 }
 
 impl Report {
+    /// Tells of the descriptor that a filter asks through, if there is one.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub(in crate::runtime) fn tell_listener(
+        listener: Option<&OwnedFd>,
+        to: impl AsFd,
+    ) -> Result<(), Failure> {
+        use std::os::fd::AsRawFd as _;
+        listener.map_or(Ok(()), |listener| Self::Listener(listener.as_raw_fd()).write(to))
+    }
+
     /// Sends it with nothing but `write`: a filter of system calls may allow no more.
     ///
     /// # Errors
@@ -123,7 +142,6 @@ impl Report {
     }
 
     /// The failure that was written to a pipe; `None` if there is none.
-    #[allow(dead_code, reason = "the OCI command line comes with the next change")]
     pub(in crate::runtime) fn failure(bytes: &[u8]) -> Option<Failure> {
         match wire::decode(bytes) {
             Ok(Self::Failed(failure)) => Some(failure),

@@ -11,6 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::failure::{Failure, plain};
+
 /// The longest path, in components: nobody makes more.
 const MAX_COMPONENTS: usize = 256;
 /// The most links on the way, as the kernel's own limit.
@@ -157,6 +159,20 @@ pub(in crate::runtime) fn real_dir(root: impl AsFd, path: &CStr) -> rustix::io::
     }
     find_or_make_dir(&root, &path)?;
     rustix::fs::openat2(&root, &path, flags, Mode::empty(), resolve)
+}
+
+/// A handle on the directory `path` in `root`, as [`real_dir`]: what the rest of the start trusts must
+/// not be led astray by a link (CVE-2019-19921). The words are runc's.
+pub(super) fn ordinary_dir(root: &OwnedFd, path: &CStr) -> Result<OwnedFd, Failure> {
+    real_dir(root, path).map_err(|error| match error {
+        Errno::LOOP | Errno::NOTDIR => Failure::new(format!(
+            "filesystem {} must be mounted on ordinary directory",
+            path.to_string_lossy()
+        )),
+        error => {
+            Failure::new(format!("cannot use {}: {}", path.to_string_lossy(), plain(&error.into())))
+        }
+    })
 }
 
 /// The content of the file `path` in `root`, at most `limit` bytes and one more; empty if there is no

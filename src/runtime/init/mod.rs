@@ -26,7 +26,7 @@ use crate::sys::clone::{self, SingleThreaded};
 use crate::sys::{link, seqpacket, signals};
 
 pub(super) use console::{Stdio, Terminal, null, open as open_terminal};
-pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, Report};
+pub(super) use failure::{CANNOT_MAKE, CANNOT_RUN, Doing, Failure, Report, plain};
 pub(super) use mounts::prepare as prepare_mounts;
 pub(super) use mounts::prepare_root;
 pub(super) use program::{
@@ -64,7 +64,6 @@ pub(super) enum Life {
     /// It ends with its shim.
     Tied,
     /// It outlives its parent, as a container of the OCI command line.
-    #[allow(dead_code, reason = "the OCI command line comes with the next change")]
     Own(Own),
 }
 
@@ -191,7 +190,8 @@ fn set_up(handed: &Handed, single: &SingleThreaded) -> Result<std::convert::Infa
     }
     let program = program::find(&plan.process, env)?;
     let Some(own) = handed.own() else { return program.run(&plan.process, 3) };
-    program.ready(&plan.process, first)?;
+    let listener = program.ready(&plan.process, first)?;
+    Report::tell_listener(listener.as_ref(), &handed.parent)?;
     wait_for_start(handed, own, pid, &program)?;
     program.exec()
 }

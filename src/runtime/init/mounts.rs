@@ -7,7 +7,6 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
-use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, UnmountFlags};
 
 use super::super::plan::{Attributes, MountPlan, MountSource, RootFiles, RootPlan, StartPlan};
@@ -39,7 +38,7 @@ pub(in crate::runtime) fn prepare(
     plans
         .iter()
         .map(|plan| match &plan.source {
-            MountSource::Bind { path, subpath, propagation, recursive, id_map } => {
+            MountSource::Bind { path, subpath, propagation, recursive, id_map, id_map_all } => {
                 let users = users::map(id_maps, *id_map)?;
                 let what = || match subpath {
                     Some(part) => {
@@ -52,6 +51,7 @@ pub(in crate::runtime) fn prepare(
                     clear: plan.change_all.clear,
                     propagation: *propagation,
                 };
+                let users = users.map(|users| (users, *id_map_all));
                 let source = Source { path, subpath: subpath.as_deref(), users };
                 let tree = bind(&source, *recursive, all).doing(what)?;
                 change(&tree, plan.change).doing(what)?;
@@ -65,10 +65,8 @@ pub(in crate::runtime) fn prepare(
 /// The directory of the host that is the root, detached, with all that is mounted below it.
 pub(in crate::runtime) fn prepare_root(plan: &RootPlan) -> Result<Option<OwnedFd>, Failure> {
     let RootFiles::Directory(path) = &plan.files else { return Ok(None) };
-    // What is mounted on it in the host later shows in the container only if that is asked for.
-    let wants = plan.propagation & !libc::MS_REC;
-    let propagation = if wants == libc::MS_SHARED { libc::MS_SHARED } else { libc::MS_SLAVE };
-    let all = MountChange { propagation, ..MountChange::default() };
+    // Not shared, whatever it is to be in the end: a shared one cannot become the root.
+    let all = MountChange { propagation: libc::MS_SLAVE, ..MountChange::default() };
     bind(&Source { path, subpath: None, users: None }, true, all)
         .doing(|| format!("use the root file system {}", path.to_string_lossy()))
         .map(Some)
@@ -79,8 +77,8 @@ struct Source<'a> {
     path: &'a CStr,
     /// Only this of it.
     subpath: Option<&'a CStr>,
-    /// The user namespace that it is seen through.
-    users: Option<&'a OwnedFd>,
+    /// The user namespace that it is seen through, and whether all mounts below are.
+    users: Option<(&'a OwnedFd, bool)>,
 }
 
 fn bind(source: &Source<'_>, recursive: bool, change: MountChange) -> std::io::Result<OwnedFd> {
@@ -95,8 +93,8 @@ fn bind(source: &Source<'_>, recursive: bool, change: MountChange) -> std::io::R
         | OpenTreeFlags::AT_EMPTY_PATH;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     let tree = rustix::mount::open_tree(&shown, c"", flags)?;
-    if let Some(users) = source.users {
-        mounts::map_ids(tree.as_fd(), recursive, users.as_fd())?;
+    if let Some((users, all)) = source.users {
+        mounts::map_ids(tree.as_fd(), recursive && all, users.as_fd())?;
     }
     mounts::mount_setattr(tree.as_fd(), c"", recursive, change)?;
     Ok(tree)
@@ -195,7 +193,8 @@ fn show_layers(
 ) -> Result<OwnedFd, Failure> {
     let change = MountChange { set: READ_ONLY | NO_SUID | NO_DEV, ..MountChange::default() };
     if let [layer] = layers.lower {
-        let source = Source { path: layer, subpath, users: layers.users };
+        let source =
+            Source { path: layer, subpath, users: layers.users.map(|users| (users, false)) };
         return bind(&source, false, change).doing(|| format!("use the layer {layer:?}"));
     }
     let whole = overlay(layers, stage)?;
@@ -277,7 +276,7 @@ fn place(
     // One that the image does not have is made, and then a tmpfs has the mode that the kernel gives.
     let covers = inside::find(root, &plan.target).is_ok();
     let target = if is_kernels_own(plan) {
-        ordinary_dir(root, plan)?
+        inside::ordinary_dir(root, &plan.target)?
     } else if directory {
         inside::find_or_make_dir(root, &plan.target).doing(doing)?
     } else {
@@ -313,21 +312,6 @@ fn place(
 fn is_kernels_own(plan: &MountPlan) -> bool {
     matches!(&plan.source, MountSource::New { kind, .. }
         if kind.as_c_str() == c"proc" || kind.as_c_str() == c"sysfs")
-}
-
-/// Those must not be led astray by a link (CVE-2019-19921). The words are runc's.
-fn ordinary_dir(root: &OwnedFd, plan: &MountPlan) -> Result<OwnedFd, Failure> {
-    inside::real_dir(root, &plan.target).map_err(|error| match error {
-        Errno::LOOP | Errno::NOTDIR => Failure::new(format!(
-            "filesystem {} must be mounted on ordinary directory",
-            plan.target.to_string_lossy()
-        )),
-        error => Failure::new(format!(
-            "cannot mount {}: {}",
-            plan.target.to_string_lossy(),
-            super::failure::plain(&error.into())
-        )),
-    })
 }
 
 /// A tmpfs without a mode of its own takes that of the directory it covers, as Docker's does.

@@ -47,8 +47,13 @@ pub(in crate::runtime) fn find_user(
     let read = |path| inside::read_file(root, path, users::MAX_FILE);
     let passwd = read(c"etc/passwd").doing(|| "read the container's /etc/passwd")?;
     let group = read(c"etc/group").doing(|| "read the container's /etc/group")?;
-    users::lookup(&passwd, &group, &process.user, &process.groups)
-        .map_err(|error| Failure::new(error.to_string()))
+    let mut user = users::lookup(&passwd, &group, &process.user, &process.groups)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    if !process.first_among_groups {
+        // As they are listed, one more than once if so.
+        user.groups = process.groups.iter().filter_map(|group| group.parse().ok()).collect();
+    }
+    Ok(user)
 }
 
 /// Nobody may trace the calling process, or open what it has open, until it is the program.
@@ -181,16 +186,16 @@ fn outside(user: &User, maps: &IdMaps) -> Result<u32, Failure> {
 
 /// Puts the filter of system calls in force and gives up what only that needed. As late as can be:
 /// what follows must be allowed by the filter.
-pub(in crate::runtime) fn confine(process: &ProcessPlan) -> Result<(), Failure> {
+pub(in crate::runtime) fn confine(process: &ProcessPlan) -> Result<Option<OwnedFd>, Failure> {
     if process.seccomp.0.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    seccomp::load_filter(&process.seccomp.0, process.seccomp_flags)
+    let listener = seccomp::load_filter(&process.seccomp.0, process.seccomp_flags)
         .doing(|| "load the system call filter")?;
     if needs_loader_right(process) {
         set_capabilities(process.capabilities)?;
     }
-    Ok(())
+    Ok(listener)
 }
 
 /// Without `no_new_privs` only CAP_SYS_ADMIN may load a filter: it is kept until that is done.
@@ -208,9 +213,9 @@ fn set_identity(process: &ProcessPlan, user: &User) -> Result<(), Failure> {
     bound(process.capabilities.bounding)?;
     // With the first group among the others, or a program could shed it to get around a file that
     // denies that group (CVE-2022-36109).
-    let mut groups = vec![Gid::from_raw(user.gid)];
-    groups
-        .extend(user.groups.iter().filter(|gid| **gid != user.gid).map(|gid| Gid::from_raw(*gid)));
+    let first = process.first_among_groups.then_some(user.gid);
+    let others = user.groups.iter().copied().filter(|gid| Some(*gid) != first);
+    let groups = first.into_iter().chain(others).map(Gid::from_raw).collect::<Vec<_>>();
     rustix::thread::set_thread_groups(&groups).doing(|| "set the groups")?;
     let gid = Gid::from_raw(user.gid);
     rustix::thread::set_thread_res_gid(gid, gid, gid)
@@ -364,12 +369,12 @@ impl Ready {
     }
 
     /// The last that happens before the program: only `execve` is left. Descriptors from `first` on
-    /// are not for it.
+    /// are not for it. What comes back asks about system calls, if the filter has such.
     pub(in crate::runtime) fn ready(
         &self,
         process: &ProcessPlan,
         first: u32,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<OwnedFd>, Failure> {
         signals::reset();
         clone::close_on_exec_from(first).doing(|| "close what is open")?;
         confine(process)
@@ -387,7 +392,7 @@ impl Ready {
         process: &ProcessPlan,
         first: u32,
     ) -> Result<Infallible, Failure> {
-        self.ready(process, first)?;
+        drop(self.ready(process, first)?);
         self.exec()
     }
 }

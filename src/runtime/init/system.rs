@@ -82,7 +82,7 @@ pub(super) fn find(root: &OwnedFd, plan: &StartPlan) -> Result<System, Failure> 
     };
     let mut system = System { proc, dev: None, pts: None };
     if plan.system.nodes {
-        let dev = inside::find_or_make_dir(root, c"/dev").doing(|| "use /dev")?;
+        let dev = inside::ordinary_dir(root, c"/dev")?;
         usual_nodes(&dev)?;
         system.dev = Some(dev);
     } else if plan.tty {
@@ -164,6 +164,12 @@ fn usual_nodes(dev: &OwnedFd) -> Result<(), Failure> {
         let mode = Mode::from_raw_mode(0o666);
         let number = rustix::fs::makedev(major, minor);
         let make = || rustix::fs::mknodat(dev, name, FileType::CharacterDevice, mode, number);
+        // A root that cannot be written may have them.
+        if rustix::fs::statat(dev, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| stat.st_rdev == number)
+        {
+            continue;
+        }
         replacing(dev, name, make).doing(|| format!("make the device {name:?}"))?;
     }
     for (to, name) in LINKS {

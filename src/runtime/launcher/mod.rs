@@ -18,6 +18,7 @@ use super::shim;
 use crate::model::Instance;
 use crate::sys::clone::{self, Forked, SingleThreaded};
 use crate::sys::{heap, seqpacket, signals, title};
+pub(super) use sealed::ensure as seal;
 
 /// The launcher's socket in the run directory.
 pub(super) const SOCKET: &str = "launcher.sock";

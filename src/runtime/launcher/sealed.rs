@@ -25,7 +25,7 @@ const SEALS: SealFlags =
 ///
 /// # Errors
 /// If neither way works here.
-pub(super) fn ensure() -> io::Result<()> {
+pub(in crate::runtime) fn ensure() -> io::Result<()> {
     if is_sealed()? {
         return Ok(());
     }

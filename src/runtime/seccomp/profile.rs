@@ -59,6 +59,8 @@ pub enum Action {
     Log,
     /// A tracer is asked, with this number.
     Trace(u16),
+    /// Whoever listens to the filter is asked. Only for profiles that come with a listener.
+    Notify,
 }
 
 impl Action {
@@ -72,6 +74,7 @@ impl Action {
             Self::Trap => 0x0003_0000,
             Self::Log => 0x7ffc_0000,
             Self::Trace(data) => 0x7ff0_0000 | u32::from(data),
+            Self::Notify => 0x7fc0_0000,
         }
     }
 }

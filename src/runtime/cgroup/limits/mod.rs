@@ -2,11 +2,14 @@
 //! has it, then written in order.
 
 mod block;
+mod others;
 mod v1;
 mod v2;
 
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
 
 use rustix::io::Errno;
 
@@ -23,14 +26,18 @@ struct Write {
     /// The controller, by its v2 name.
     controller: &'static str,
     /// Files that mean the same, the best first: kernels differ in which they have.
-    files: Vec<(&'static str, String)>,
+    files: Vec<(Cow<'static, str>, String)>,
     /// Whether a container is right without it.
     optional: bool,
 }
 
 impl Write {
-    fn new(controller: &'static str, file: &'static str, value: impl ToString) -> Self {
-        Self { controller, files: vec![(file, value.to_string())], optional: false }
+    fn new(
+        controller: &'static str,
+        file: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+    ) -> Self {
+        Self { controller, files: vec![(file.into(), value.to_string())], optional: false }
     }
 
     fn optional(self) -> Self {
@@ -38,7 +45,7 @@ impl Write {
     }
 
     fn or(mut self, file: &'static str, value: impl ToString) -> Self {
-        self.files.push((file, value.to_string()));
+        self.files.push((file.into(), value.to_string()));
         self
     }
 }
@@ -63,6 +70,7 @@ pub(super) fn write(cgroup: &Cgroup, resources: &Resources) -> Result<(), Cgroup
         Version::V2 => v2::io(&block, &mut writes),
     }
     pids(resources, &mut writes);
+    others::writes(cgroup, resources, &mut writes)?;
     writes.iter().try_for_each(|write| apply(cgroup, write))
 }
 
@@ -89,6 +97,7 @@ fn check(resources: &Resources) -> Result<(), CgroupError> {
         return invalid("cpus and cpu_quota both limit CPU time; give one of them".to_owned());
     }
     if let (Some(swap @ 0..), Some(memory)) = (resources.memory_swap, resources.memory)
+        && memory != u64::MAX
         && swap.cast_unsigned() < memory
     {
         return invalid(format!(
@@ -147,7 +156,7 @@ fn quota(resources: &Resources) -> Result<Option<i64>, CgroupError> {
 
 fn apply(cgroup: &Cgroup, write: &Write) -> Result<(), CgroupError> {
     let (file, value) = write.files.first().cloned().unwrap_or_default();
-    let missing = |reason: String| CgroupError::Missing { file: file.to_owned(), value, reason };
+    let missing = |reason: String| CgroupError::Missing { file: file.into_owned(), value, reason };
     let Some(Dir { path, .. }) = cgroup.dir(write.controller) else {
         let reason = format!("this host has no {} controller", write.controller);
         return if write.optional { Ok(()) } else { Err(missing(reason)) };

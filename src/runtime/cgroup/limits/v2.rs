@@ -18,6 +18,12 @@ pub(super) fn cpu(resources: &Resources, writes: &mut Vec<Write>) -> Result<(), 
         };
         writes.push(Write::new("cpu", "cpu.max", value));
     }
+    if let Some(burst) = resources.cpu_burst {
+        writes.push(Write::new("cpu", "cpu.max.burst", burst));
+    }
+    if let Some(idle) = resources.cpu_idle {
+        writes.push(Write::new("cpu", "cpu.idle", u8::from(idle)));
+    }
     let real_time = [
         ("cpu.rt_period_us", resources.cpu_rt_period.map(|us| us.to_string())),
         ("cpu.rt_runtime_us", resources.cpu_rt_runtime.map(|us| us.to_string())),
@@ -30,11 +36,11 @@ pub(super) fn cpu(resources: &Resources, writes: &mut Vec<Write>) -> Result<(), 
 
 pub(super) fn memory(resources: &Resources, writes: &mut Vec<Write>) {
     if let Some(bytes) = resources.memory {
-        writes.push(Write::new("memory", "memory.max", bytes));
+        writes.push(Write::new("memory", "memory.max", bytes_text(bytes)));
     }
     match (resources.memory_swap, resources.memory) {
         // v2 counts swap alone.
-        (Some(both @ 0..), Some(memory)) => {
+        (Some(both @ 0..), Some(memory)) if memory != u64::MAX => {
             let swap = both.cast_unsigned().saturating_sub(memory);
             let write = Write::new("memory", "memory.swap.max", swap);
             writes.push(if swap == 0 { write.optional() } else { write });
@@ -43,10 +49,15 @@ pub(super) fn memory(resources: &Resources, writes: &mut Vec<Write>) {
         (None, _) => {}
     }
     if let Some(bytes) = resources.memory_reservation {
-        writes.push(Write::new("memory", "memory.low", bytes));
+        writes.push(Write::new("memory", "memory.low", bytes_text(bytes)));
     }
     // A container with a part of it killed is worse than one that is restarted as a whole.
     writes.push(Write::new("memory", "memory.oom.group", 1).optional());
+}
+
+/// The largest number is no limit.
+fn bytes_text(bytes: u64) -> String {
+    if bytes == u64::MAX { "max".to_owned() } else { bytes.to_string() }
 }
 
 pub(super) fn io(block: &Block, writes: &mut Vec<Write>) {

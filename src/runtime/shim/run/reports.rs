@@ -34,7 +34,7 @@ impl Shim {
             match Report::receive(&self.begun.reports) {
                 Ok(Some((Report::Terminal, fds))) => self.take_terminal(fds),
                 // Only said where nobody waits for the program.
-                Ok(Some((Report::Mounted | Report::Created, _))) => {}
+                Ok(Some((Report::Mounted | Report::Created | Report::Listener(_), _))) => {}
                 Ok(Some((Report::Failed(failure), _))) => {
                     self.failure = Some(failure);
                     self.starting = false;
