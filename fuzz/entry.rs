@@ -11,7 +11,7 @@ const MARK: &str = "%%%";
 
 /// Reads an input in every way that orca reads files. Text is all that it is: whatever is not UTF-8
 /// is refused before it comes this far.
-pub fn compose(data: &[u8]) {
+pub(crate) fn compose(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (files, named) = parts(text);
     // Only inputs with files of their own need a directory.

@@ -1,4 +1,4 @@
-//! Replays what the fuzzer has found worth keeping, and every case of conformance: no panic.
+//! Replays what the fuzzer of the compose loader has found worth keeping: no panic.
 
 #[path = "../fuzz/entry.rs"]
 mod entry;
@@ -6,8 +6,9 @@ mod entry;
 use std::path::Path;
 
 fn inputs(directory: &Path) -> Vec<Vec<u8>> {
-    let entries = std::fs::read_dir(directory).unwrap();
-    entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
+    let entries = std::fs::read_dir(directory).expect("the corpus is there");
+    let paths = entries.map(|entry| entry.expect("an input").path());
+    paths.map(|path| std::fs::read(path).expect("an input that can be read")).collect()
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl Runtime {
             container: &container,
             rootfs,
             mounts,
+            guarded: &[],
             network: Network::New,
             log_dir: &entry.asked.log_dir,
             state_dir: &dir,

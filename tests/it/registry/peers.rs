@@ -128,8 +128,9 @@ fn same(ours: &BTreeMap<String, Entry>, theirs: &BTreeMap<String, Entry>) {
 
 /// The tree of an image as a container of orca sees it.
 fn tree_in_orca(orca: &Orca, name: &str) -> BTreeMap<String, Entry> {
+    // With the users of the host, as the others run theirs: so owners can be compared.
     orca.up(&format!(
-        "name: peers\nservices:\n  one:\n    image: {name}\n    command: [sleep, inf]\n    stop_grace_period: 0s\n"
+        "name: peers\nservices:\n  one:\n    image: {name}\n    command: [sleep, inf]\n    stop_grace_period: 0s\n    userns_mode: host\n"
     ));
     let tree = tree(orca.pid("peers-one-1"));
     orca.ok(&["down", "-f", "stack.yaml"]);
