@@ -218,10 +218,9 @@ pub(crate) fn number(result: c_long) -> Attempt {
 
 /// A call that cannot succeed as it is made: every other error than one of rights is a success.
 fn asked(result: c_long) -> Attempt {
+    const REFUSALS: [i32; 4] = [libc::EPERM, libc::EACCES, libc::ENOSYS, libc::ESRCH];
     match number(result) {
-        Err(error)
-            if !matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) =>
-        {
+        Err(error) if !error.raw_os_error().is_some_and(|number| REFUSALS.contains(&number)) => {
             Ok(format!("it came as far as: {error}"))
         }
         other => other,

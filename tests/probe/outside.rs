@@ -80,7 +80,7 @@ impl Probe {
         // It ends by itself, which `up` may call a failure or not.
         let _ran = self.orca.run(&["up", "-f", "stack.yaml"]);
         let text = eventually("the probe ends", || {
-            let text = self.orca.run(&["logs", "--no-log-prefix", "-f", "stack.yaml"]);
+            let text = self.orca.run(&["-f", "stack.yaml", "logs", "--no-log-prefix"]);
             text.stdout.contains("done\t").then_some(text.stdout)
         });
         self.orca.ok(&["down", "-f", "stack.yaml"]);

@@ -122,15 +122,14 @@ impl Registry {
 
     /// An error that says what there is instead.
     pub(super) fn unknown(&self, what: &str) -> CdiError {
-        let mut text = what.to_owned();
-        if self.devices.is_empty() {
-            text += &format!(": none is described in {}", super::DIRECTORIES.join(" or "));
-        } else {
-            let known = self.devices.keys().map(String::as_str).collect::<Vec<_>>();
-            text += &format!("; there are: {}", known.join(", "));
-        }
+        let known = self.devices.keys().map(String::as_str).collect::<Vec<_>>();
+        let known = match known.as_slice() {
+            [] => format!("none is described in {}", super::DIRECTORIES.join(" or ")),
+            known => format!("there are: {}", known.join(", ")),
+        };
+        let mut text = [what, &known].join("; ");
         if !self.troubles.is_empty() {
-            text += &format!("; not read: {}", self.troubles.join("; "));
+            text = [text, format!("not read: {}", self.troubles.join("; "))].join("; ");
         }
         CdiError(text)
     }

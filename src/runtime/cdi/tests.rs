@@ -102,7 +102,9 @@ fn what_cannot_be_had_is_told_with_what_there_is() {
     let (_dir, registry) = registry(&[("etc/vendor.yaml", SPEC), ("etc/bad.yaml", bad)]);
     let refuse = |names: &[&str], words: &[&str]| {
         let error = apply_from(&mut named(names), &registry).unwrap_err().to_string();
-        words.iter().for_each(|word| assert!(error.contains(word), "{word:?} in {error}"));
+        for word in words {
+            assert!(error.contains(word), "{word:?} in {error}");
+        }
     };
     refuse(&["vendor.com/gpu=7"], &["\"vendor.com/gpu=7\"", "vendor.com/gpu=0", "9.0.0"]);
     refuse(&["vendor.com/gpu=hooked"], &["/usr/bin/vendor-ctk", "orca never does"]);

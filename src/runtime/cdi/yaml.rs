@@ -51,7 +51,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
             Some(Open::Map(map, key)) => match key.take() {
                 Some(key) => drop(map.insert(key, value)),
                 None => {
-                    *key = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                    *key = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
                 }
             },
         }

@@ -168,13 +168,16 @@ async fn device_files_of_the_image_hide_nothing_and_are_nothing() {
     bed.end().await;
 }
 
+/// How it is called, and what makes it at a path.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+
 /// CVE-2025-24965, CVE-2026-47262, CVE-2024-40635: files of the image that say who is who.
 #[tokio::test]
 async fn user_files_of_the_image_lead_nowhere_and_end() {
     let bed = Bed::new().await;
     let secret = bed.dir.path().join("passwd");
     fs::write(&secret, "app:x:4242:4242::/:/bin/sh\n").unwrap();
-    let ways: [(&str, &dyn Fn(&Path)); 4] = [
+    let ways: [Way<'_>; 4] = [
         ("a link out", &|at| symlink(&secret, at).unwrap()),
         ("a way up", &|at| {
             symlink(format!("../../../../../../..{}", secret.display()), at).unwrap();
