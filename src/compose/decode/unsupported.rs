@@ -56,7 +56,6 @@ impl Decode<'_> {
             self.warn(build.key, &path.key("build"), message);
         }
         self.platform(node, path);
-        self.pull(node, path);
         self.volumes_of_containers(node, path);
         self.mount_options(node, path);
         self.attachments(node, path);
@@ -96,15 +95,6 @@ impl Decode<'_> {
         {
             let message = format!("this machine is linux/{machine}: {word:?} is not looked for");
             self.warn(member.mark, &path.key("platform"), message);
-        }
-    }
-
-    fn pull(&mut self, node: &Node, path: &Path<'_>) {
-        let Some(member) = node.get("pull_policy") else { return };
-        let word = member.as_text().unwrap_or_default();
-        if !matches!(word, "missing" | "if_not_present" | "never" | "build") {
-            let message = "orca does not pull yet: the image that is here is used";
-            self.warn(member.mark, &path.key("pull_policy"), message);
         }
     }
 

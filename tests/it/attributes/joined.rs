@@ -61,7 +61,7 @@ services:
   devices:
     image: busybox
     command: sleep 1000
-    cap_add: [MKNOD]
+    cap_add: [MKNOD, SYSLOG]
     device_cgroup_rules: ["c 1:11 rw"]
 volumes: {shared: {}}
 "#);

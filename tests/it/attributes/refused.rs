@@ -34,7 +34,6 @@ services:
   web:
     image: busybox
     command: sleep 1000
-    pull_policy: always
     platform: linux/riscv64
     cpu_count: 1
     logging: {driver: syslog}
@@ -44,8 +43,7 @@ services:
     );
     let ran = orca.run(&["up", "-f", "stack.yaml"]).expect(0);
     for place in [
-        ":6:18: services.web.pull_policy",
-        "services.web.platform",
+        ":6:15: services.web.platform",
         "services.web.cpu_count",
         "services.web.logging.driver",
         "services.web.deploy.update_config.order",

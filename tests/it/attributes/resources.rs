@@ -25,7 +25,7 @@ networks:
 "#);
     let mtus = inside(&orca, "a", "cat /sys/class/net/eth*/mtu | sort -n | head -1");
     assert_eq!(mtus, "1312");
-    let six = inside(&orca, "a", "ip -6 a | grep -o 'fd00:77:3::[0-9a-f]*/64'");
+    let six = inside(&orca, "a", "ip -6 a | grep -o 'fd00:77:3::[0-9a-f:]*/64'");
     assert!(six.starts_with("fd00:77:3::"), "{six}");
     check(&orca, "a", &[("ping -c1 -W5 there >/dev/null && echo there", "there")]);
     let shown = orca.ok(&["network", "inspect", "chosen-name"]);
