@@ -60,6 +60,11 @@ impl Ids {
         (map(&self.users, user), map(&self.groups, group))
     }
 
+    /// The user and group of the host that are root inside.
+    pub fn root(&self) -> (u32, u32) {
+        self.outside((0, 0))
+    }
+
     /// Reads the form of `/proc/<pid>/uid_map`.
     ///
     /// # Errors

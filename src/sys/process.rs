@@ -29,3 +29,28 @@ pub fn spawn_detached(
     }
     command.spawn()
 }
+
+/// Runs `work` on a thread of its own whose new files belong to a user and a group, and which may do all
+/// that the caller may. (What is mounted with other numbers of users takes no file of a user that it has
+/// no number for.)
+///
+/// # Errors
+/// If the thread cannot be made, or cannot keep its rights.
+pub fn with_files_of<T: Send>(
+    (user, group): (u32, u32),
+    work: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
+    use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("files".to_owned());
+        let thread = thread.spawn_scoped(scope, || {
+            let rights = rustix::thread::capabilities(None)?;
+            setfsgid(Gid::from_raw(group));
+            setfsuid(Uid::from_raw(user));
+            // Those about files went with the user.
+            rustix::thread::set_capabilities(None, rights)?;
+            Ok(work())
+        })?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the work on files panicked")))
+    })
+}

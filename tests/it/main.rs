@@ -27,5 +27,4 @@ mod registry;
 mod runtime;
 mod services;
 mod stack_verbs;
-mod stress;
 mod support;

@@ -9,6 +9,7 @@ use super::steps::{StepError, host_mount};
 use crate::copy::{CopyError, Ids, Place};
 use crate::model::{ContainerId, HostMount, HostMountSource};
 use crate::runtime::{ContainerPhase, RunningRoot, RuntimeError};
+use crate::sys::process;
 
 /// Why the files of a container cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,9 @@ impl LinuxHost {
             let RunningRoot { root, users, groups } = runtime.running_root(id)?;
             let ranges = |text: &str| Ids::ranges(text).map_err(CopyError::from);
             let ids = Ids { users: ranges(&users)?, groups: ranges(&groups)? };
-            return Ok(work(&Place::container(root, ids))?);
+            let owner = ids.root();
+            let worked = process::with_files_of(owner, || work(&Place::container(root, ids)));
+            return Ok(worked.map_err(CopyError::from)??);
         }
         let made =
             |error: &dyn std::error::Error| FilesError::Made(super::network::sentence(error));
