@@ -115,9 +115,11 @@ fn collecting_all_the_time_never_takes_what_is_used() {
     // Two images' worth: less than what is needed at times.
     let budget = Budget { max_size: Some(2 * ONE), max_age: None };
     std::thread::scope(|scope| {
+        let (over, keep) = (&over, &keep);
+        let mut workers = Vec::new();
         for worker in 0..3_u8 {
             let next = &next;
-            let worker = scope.spawn(move || {
+            workers.push(scope.spawn(move || {
                 let store = Store::open(root).unwrap();
                 for round in 0..12 {
                     let number = (worker + round) % 5;
@@ -134,25 +136,26 @@ fn collecting_all_the_time_never_takes_what_is_used() {
                     }
                     store.remove_root(&id).unwrap();
                 }
-            });
-            drop(worker);
+            }));
         }
-        let (over, keep) = (&over, &keep);
         let collector = scope.spawn(move || {
             let store = Store::open(root).unwrap();
             let mut gone = 0;
             while !over.load(Ordering::Relaxed) {
                 gone += store.shrink(keep, budget).unwrap().images.len();
             }
-            gone
+            // All five have come, and two are more than there is room for.
+            gone + store.shrink(keep, budget).unwrap().images.len()
         });
         let looker = scope.spawn(move || {
             let store = Store::open(root).unwrap();
-            for _ in 0..200 {
+            while !over.load(Ordering::Relaxed) {
                 check(&store.layers(&kept_id).unwrap(), 99);
             }
-            over.store(true, Ordering::Relaxed);
         });
+        let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok));
         looker.join().unwrap();
         assert!(collector.join().unwrap() > 0, "nothing was collected");
     });
