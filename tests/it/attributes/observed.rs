@@ -8,6 +8,16 @@ use crate::support::repository;
 /// a prefix; the others are of the top level.
 const OBSERVED: &[(&str, &str, &[&str])] = &[
     (
+        "tests/it/attributes/rights.rs",
+        "devices_come_by_the_names_that_their_vendors_gave_them",
+        &["service.gpus", "deploy.resources.reservations.devices"],
+    ),
+    (
+        "tests/it/image_commands.rs",
+        "sizes_are_held_to_or_refused_before_anything_starts",
+        &["service.storage_opt"],
+    ),
+    (
         "tests/it/attributes/controls.rs",
         "shares_and_limits_reach_the_cgroup",
         &[

@@ -34,7 +34,6 @@ services:
   web:
     image: busybox
     command: sleep 1000
-    platform: linux/riscv64
     cpu_count: 1
     logging: {driver: syslog}
     deploy: {update_config: {order: start-first, delay: 1s}, rollback_config: {parallelism: 1}}
@@ -43,8 +42,7 @@ services:
     );
     let ran = orca.run(&["up", "-f", "stack.yaml"]).expect(0);
     for place in [
-        ":6:15: services.web.platform",
-        "services.web.cpu_count",
+        ":6:5: services.web.cpu_count",
         "services.web.logging.driver",
         "services.web.deploy.update_config.order",
         "services.web.deploy.update_config.delay",
