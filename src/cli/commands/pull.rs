@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
-use crate::api::control::PullImage;
+use crate::api::control::{ControlError, PullImage};
 use crate::api::{Client, Up};
 use crate::cli::context::Context;
 use crate::cli::error::Outcome;
@@ -169,8 +169,27 @@ pub(crate) async fn before_up(
         return Ok(());
     }
     let context = &context.unless_quiet(pulling.quiet_pull);
-    let ended = transfer::pull(context, client, images, false).await?;
-    transfer::all_well(context, &ended)
+    let ended = transfer::pull(context, client, images.clone(), false).await?;
+    let told = images.iter().zip(ended).map(|(image, end)| {
+        end.map_err(|error| needed_by(up.project.services.iter(), &image.reference, error))
+    });
+    transfer::all_well(context, &told.collect())
+}
+
+/// The error about an image with who needs it, and what else can be done.
+fn needed_by<'a>(
+    mut services: impl Iterator<Item = (&'a String, &'a Service)>,
+    reference: &str,
+    error: ControlError,
+) -> ControlError {
+    let by = services.find(|(_, service)| service.image == reference);
+    let who = by.map_or_else(String::new, |(name, _)| format!("service {name}: "));
+    let hint = error.hint.unwrap_or_else(|| {
+        "from a file it comes with `orca image load -i ARCHIVE`; `orca image ls` shows what is here"
+            .to_owned()
+    });
+    let message = format!("{who}image {reference}: {}", error.message);
+    ControlError { message, hint: Some(hint), kind: error.kind }
 }
 
 /// The images that services need, each once.

@@ -68,13 +68,13 @@ fn the_page_in_docs_is_fresh() {
 #[test]
 fn verdicts_and_refusals_have_places() {
     let loaded = loaded(
-        "services:\n  a:\n    image: i\n    storage_opt: {size: 1G}\n    runtime: nvidia\n    deploy:\n      update_config: { order: start-first }\n    secrets: [s]\nsecrets:\n  s: { external: true }\n",
+        "services:\n  a:\n    image: i\n    use_api_socket: true\n    runtime: nvidia\n    deploy:\n      update_config: { order: start-first }\n    secrets: [s]\nsecrets:\n  s: { external: true }\n",
     );
     let headlines: Vec<String> = loaded.refusals.iter().map(Diagnostic::headline).collect();
     assert_eq!(
         headlines,
         [
-            "-:4:5: services.a.storage_opt: not supported: the size of a container's own files cannot be limited",
+            "-:4:5: services.a.use_api_socket: not supported: there is no engine to talk to",
             "-:5:14: services.a.runtime: orca has its own runtime: \"nvidia\" cannot be had",
             "-:10:8: secrets.s.external: not supported: a store of secrets is planned",
         ]
@@ -92,7 +92,7 @@ fn verdicts_and_refusals_have_places() {
         (verdict.place.as_ref().unwrap().line, verdict.support)
     };
     assert_eq!(verdict("services.a.image"), (3, Support::Full));
-    assert_eq!(verdict("services.a.storage_opt"), (4, Support::Refused));
+    assert_eq!(verdict("services.a.use_api_socket"), (4, Support::Refused));
     assert_eq!(verdict("services.a.deploy.update_config"), (7, Support::Planned));
     assert_eq!(verdict("secrets.s.external"), (10, Support::Refused));
 }
@@ -109,6 +109,6 @@ fn the_schema_for_editors_knows_the_attributes() {
     let service = &schema["properties"]["services"]["patternProperties"]["^[a-zA-Z0-9._-]+$"];
     assert_eq!(service["properties"]["image"]["type"], "string");
     assert!(service["properties"]["x-orca"]["properties"]["drain"].is_object());
-    let description = service["properties"]["storage_opt"]["description"].as_str().unwrap();
+    let description = service["properties"]["use_api_socket"]["description"].as_str().unwrap();
     assert!(description.starts_with("refused: "), "{description}");
 }
