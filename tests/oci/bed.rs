@@ -218,6 +218,15 @@ impl Bed {
     }
 }
 
+impl Drop for Bed {
+    /// Where a container has no mount namespace, a reference may leave its root mounted on itself.
+    /// Whether orca does is asked by [`Bed::end`] before.
+    fn drop(&mut self) {
+        let detach = nix::mount::MntFlags::MNT_DETACH;
+        while nix::mount::umount2(&self.rootfs(), detach).is_ok() {}
+    }
+}
+
 impl Ran {
     /// From a finished command.
     pub(crate) fn of(output: &Output) -> Self {
