@@ -1,5 +1,6 @@
 //! What is wrong or noteworthy, with its place: `stack.yaml:12:5: services.web: message`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -260,6 +261,26 @@ impl Problems {
     /// Something noteworthy that is in no file.
     pub(crate) fn warning_nowhere(&mut self, message: impl Into<String>) -> &mut Problem {
         self.push(Severity::Warning, None, &Path::ROOT, message.into())
+    }
+
+    /// Takes in the errors of a later step, but for those at places of which something is told already:
+    /// they would be about the same thing.
+    pub(crate) fn add_elsewhere(&mut self, more: Self) {
+        let told: BTreeSet<Option<Mark>> = self.found.iter().map(|problem| problem.mark).collect();
+        let is_error = |problem: &Problem| problem.severity == Severity::Error;
+        for problem in more.found {
+            if !is_error(&problem) || told.contains(&problem.mark) {
+                continue;
+            }
+            self.errors += 1;
+            if self.told_errors == MAX_PROBLEMS {
+                self.left_out += 1;
+            } else {
+                self.told_errors += 1;
+                self.found.push(problem);
+            }
+        }
+        self.left_out += more.left_out;
     }
 
     /// Ends a step: an error if anything has been found wrong.

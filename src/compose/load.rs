@@ -252,7 +252,13 @@ impl<'a> Loader<'a> {
         self.problems.check()?;
         unique::unique(&mut root);
         check_object(&PROJECT, &root, &Path::ROOT, &mut self.problems);
-        self.problems.check()?;
+        if let Err(failed) = self.problems.check() {
+            // All that is wrong is told at once: also what short forms say.
+            let mut more = Problems::default();
+            canonical(&mut root, self.options.no_interpolate, &mut more);
+            self.problems.add_elsewhere(more);
+            return Err(failed);
+        }
         if let Some(version) = root.as_map_mut().and_then(|map| map.remove("version")) {
             let path = Path::ROOT;
             let message = "the attribute `version` is obsolete and ignored; remove it";

@@ -144,6 +144,8 @@ fn errors_show_the_place_and_all_come_at_once() {
         errors.to_string(),
         "-:3:5: services.web: unknown attribute \"imgae\"\n \
          3 |     imgae: nginx\n   |     ^\n hint: did you mean `image`?\n\
+         -:6:9: services.web.ports[1]: invalid container port \"80a\"\n \
+         6 |       - \"80a\"\n   |         ^\n\
          -:7:10: services.web.tty: must be a boolean, not a list\n \
          7 |     tty: [1]\n   |          ^"
     );
