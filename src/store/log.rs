@@ -6,6 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::model::{Agreed, Command};
 
@@ -276,15 +277,24 @@ fn create(dir: &Path) -> Result<Agreed, StoreError> {
     Ok(agreed)
 }
 
+/// How often the lock is tried for. A process that its last holder was just making has the holder's
+/// files for a moment longer.
+const LOCK_TRIES: u32 = 20;
+/// How long to wait between two tries.
+const LOCK_REST: Duration = Duration::from_millis(10);
+
 /// Takes the store for this process; the kernel gives it back when the process ends, however it does.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let file = disk::open(&path, true)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(io("lock", &path)(error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_REST),
+            Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
+        }
     }
+    Err(StoreError::InUse { path: dir.to_owned() })
 }
 
 fn head() -> Vec<u8> {

@@ -97,10 +97,11 @@ impl Holder {
         // Aligned as every ABI wants it.
         let top = top.map_addr(|address| address & !63).cast::<libc::c_void>();
         let before = hold_signals();
+        let maker = std::ptr::without_provenance_mut(std::process::id() as usize);
         // SAFETY: the new process shares this memory but runs only `sleep`, which touches nothing of
         // it but its own stack; that outlives it, as `drop` ends it first and waits. All signals are
         // held back in it, so no handler runs there either.
-        let pid = unsafe { libc::clone(sleep, top, flags, std::ptr::null_mut()) };
+        let pid = unsafe { libc::clone(sleep, top, flags, maker) };
         let error = io::Error::last_os_error();
         release_signals(&before);
         if pid == -1 { Err(error) } else { Ok(Self { pid, _stack: stack }) }
@@ -124,7 +125,19 @@ impl Drop for Holder {
     }
 }
 
-extern "C" fn sleep(_: *mut libc::c_void) -> libc::c_int {
+/// Waits for its end. It must not outlive its maker: that one's files, and with them its locks, would
+/// stay held. So it closes its copies, and the kernel kills it when its maker's thread ends.
+extern "C" fn sleep(maker: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: these calls touch no memory; none fails on a kernel that orca runs on, and `errno`, which
+    // is the maker's too, is written by failures alone.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0);
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if usize::try_from(libc::getppid()) != Ok(maker.addr()) {
+            // Its maker has ended already.
+            libc::_exit(0);
+        }
+    }
     loop {
         // SAFETY: no memory is touched: it never returns, as all signals are held back.
         unsafe { libc::pause() };
@@ -167,6 +180,17 @@ mod tests {
     fn the_network_of_this_process_is_not_given_away() {
         let made = make(&IdMaps::numbered(0), false).unwrap();
         assert!(made.network.is_none());
+    }
+
+    #[test]
+    fn the_process_that_holds_them_lets_go_of_its_makers_files() {
+        let holder = Holder::bear(false).unwrap();
+        let open = || std::fs::read_dir(holder.path("fd")).unwrap().count();
+        let closed = (0..2000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            open() == 0
+        });
+        assert!(closed, "{} files are open in it", open());
     }
 
     #[test]
