@@ -219,9 +219,13 @@ impl Bed {
 }
 
 impl Drop for Bed {
-    /// Where a container has no mount namespace, a reference may leave its root mounted on itself.
-    /// Whether orca does is asked by [`Bed::end`] before.
+    /// Where a container has no mount namespace, a reference may leave its root mounted on itself;
+    /// and crun gives its streams to the container's user, though they be the host's /dev/null.
+    /// Whether orca leaves anything is asked by [`Bed::end`] before.
     fn drop(&mut self) {
+        if self.runtime.name != "orca" {
+            std::os::unix::fs::chown("/dev/null", Some(0), Some(0)).unwrap();
+        }
         let detach = nix::mount::MntFlags::MNT_DETACH;
         while nix::mount::umount2(&self.rootfs(), detach).is_ok() {}
     }
