@@ -230,8 +230,10 @@ pub(crate) const CASES: &[Case] = &[
             let path = file.to_str().unwrap();
             bed.verb(&["exec", "--detach", "--pid-file", path, bed.id(), "sleep", "99"]).well()?;
             let pid = fs::read_to_string(&file).unwrap_or_default();
-            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            says(&line, "99")
+            // A runtime may return a moment before the program has taken its process over.
+            let line = || fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            bed.until(|| Ok(line().contains("99")))?;
+            says(&line(), "99")
         },
     },
     Case {
