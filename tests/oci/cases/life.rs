@@ -148,8 +148,9 @@ pub(crate) const CASES: &[Case] = &[
             same(&bed.sh("exit 7").code, &7)?;
             let mut running = bed.script("sleep 100").command(&["run", bed.id()]).spawn().unwrap();
             // Killed between create and start it would have no status of its own.
-            bed.until(|| Ok(bed.verb(&["state", bed.id()]).out.contains("\"running\"")))?;
-            let killed = bed.until(|| Ok(bed.verb(&["kill", bed.id(), "KILL"]).code == 0));
+            let runs = || bed.verb(&["state", bed.id()]).out.contains("\"running\"");
+            let killed =
+                bed.until(|| Ok(runs() && bed.verb(&["kill", bed.id(), "KILL"]).code == 0));
             same(&running.wait().unwrap().code(), &Some(137))?;
             same(&killed, &Ok(true))
         },
