@@ -4,6 +4,7 @@
 //! [`run`].
 
 mod args;
+mod chunks;
 mod commands;
 mod context;
 mod docker_config;

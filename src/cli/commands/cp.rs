@@ -1,22 +1,19 @@
 //! `orca cp`: copies files between containers and here.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Seek as _, Write};
+use std::io::{self, IsTerminal as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::mpsc;
 
 use crate::api::control::{Chunks, CopyFound, CopyIn, CopyOut, CopySource};
 use crate::api::{Client, ClientError, Target};
+use crate::cli::chunks;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
 use crate::copy::{self, Owner, Place, Unpack};
 use crate::model::{TaskState, TaskStatus};
-
-/// How much is sent at once.
-const CHUNK: usize = 256 << 10;
 
 /// Options of `cp`.
 #[derive(Debug, Args)]
@@ -315,75 +312,23 @@ impl Source {
 
     /// The archive, made on a thread that nobody waits for.
     fn chunks(&mut self) -> Outcome<Chunks> {
-        let (sender, chunks) = mpsc::channel(4);
-        match &mut self.from {
+        Ok(match &mut self.from {
             From::Files { directory, path, name, follow } => {
                 let place = Place::directory(directory)
                     .map_err(|error| CommandError::bad_input(error.to_string()))?;
                 let (path, name, follow) = (path.clone(), name.clone(), *follow);
-                std::thread::spawn(move || {
-                    let mut out = Sending { sender, chunk: Vec::with_capacity(CHUNK) };
-                    let packed = copy::pack(&place, &path, follow, &name, &mut out);
-                    if let Err(error) = packed {
-                        // Nobody listens any more if the other side has failed.
-                        let _unheard = out.sender.blocking_send(Err(io::Error::other(error)));
-                    }
-                });
+                chunks::packed(move |out| {
+                    copy::pack(&place, &path, follow, &name, out).map_err(io::Error::other)
+                })
             }
-            From::Stdin => read(io::stdin(), sender),
+            From::Stdin => chunks::of(io::stdin()),
             From::Kept(file) => {
                 let again = file.rewind().and_then(|()| file.try_clone());
                 let again =
                     again.map_err(|error| CommandError::io("cannot read it again", &error))?;
-                read(again, sender);
+                chunks::of(again)
             }
-        }
-        Ok(chunks)
-    }
-}
-
-fn read(mut source: impl Read + Send + 'static, sender: mpsc::Sender<io::Result<Vec<u8>>>) {
-    std::thread::spawn(move || {
-        loop {
-            let mut chunk = vec![0; CHUNK];
-            let read = match source.read(&mut chunk) {
-                Ok(0) => return,
-                Ok(count) => {
-                    chunk.truncate(count);
-                    Ok(chunk)
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => Err(error),
-            };
-            let last = read.is_err();
-            if sender.blocking_send(read).is_err() || last {
-                return;
-            }
-        }
-    });
-}
-
-/// Something to write to whose bytes go to the daemon.
-struct Sending {
-    sender: mpsc::Sender<io::Result<Vec<u8>>>,
-    chunk: Vec<u8>,
-}
-
-impl Write for Sending {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.chunk.extend_from_slice(bytes);
-        if self.chunk.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        self.sender.blocking_send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        })
     }
 }
 

@@ -6,16 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::mpsc;
 
 use super::layout;
 use crate::api::ClientError;
 use crate::api::control::{ArchiveFormat, Chunks, LoadedImage, SaveImages};
+use crate::cli::chunks;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
-
-/// How much is read at once.
-pub(super) const CHUNK: usize = 256 << 10;
 
 /// Options of `image load`.
 #[derive(Debug, Args)]
@@ -97,7 +94,7 @@ pub(crate) fn read(file: Option<&Path>) -> Outcome<Chunks> {
     if let Some(dir) = file.filter(|path| path.is_dir()) {
         return layout::read(dir);
     }
-    let mut source: Box<dyn Read + Send> = match file {
+    let source: Box<dyn Read + Send> = match file {
         Some(path) => Box::new(open(path)?),
         None if std::io::stdin().is_terminal() => {
             return Err(CommandError::bad_input("standard input is a terminal, not an archive")
@@ -105,26 +102,7 @@ pub(crate) fn read(file: Option<&Path>) -> Outcome<Chunks> {
         }
         None => Box::new(std::io::stdin()),
     };
-    let (sender, chunks) = mpsc::channel(4);
-    std::thread::spawn(move || {
-        loop {
-            let mut chunk = vec![0; CHUNK];
-            let read = match source.read(&mut chunk) {
-                Ok(0) => return,
-                Ok(count) => {
-                    chunk.truncate(count);
-                    Ok(chunk)
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => Err(error),
-            };
-            let last = read.is_err();
-            if sender.blocking_send(read).is_err() || last {
-                return;
-            }
-        }
-    });
-    Ok(chunks)
+    Ok(chunks::of(source))
 }
 
 fn open(path: &Path) -> Outcome<File> {

@@ -1,15 +1,15 @@
 //! OCI image layouts as directories: packed on their way to the daemon, unpacked on their way back.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
-use super::archive::CHUNK;
 use crate::api::ClientError;
 use crate::api::control::Chunks;
+use crate::cli::chunks::{self, Sending};
 use crate::cli::error::{CommandError, Outcome};
 
 /// The layout in `dir` as the bytes of an archive. They are read on a thread that nobody waits for.
@@ -19,17 +19,8 @@ pub(super) fn read(dir: &Path) -> Outcome<Chunks> {
         return Err(CommandError::bad_input(message)
             .with_hint("a layout has the files `oci-layout` and `index.json`"));
     }
-    let (sender, chunks) = mpsc::channel(4);
     let dir = dir.to_owned();
-    std::thread::spawn(move || {
-        let mut out = Sending { sender: sender.clone(), chunk: Vec::with_capacity(CHUNK) };
-        let packed = pack(&dir, &mut out).and_then(|()| out.flush());
-        if let Err(error) = packed {
-            // Nobody may be there any more.
-            let _unheard = sender.blocking_send(Err(error)).is_err();
-        }
-    });
-    Ok(chunks)
+    Ok(chunks::packed(move |out| pack(&dir, out)))
 }
 
 fn pack(dir: &Path, out: &mut Sending) -> io::Result<()> {
@@ -51,29 +42,6 @@ fn pack(dir: &Path, out: &mut Sending) -> io::Result<()> {
         }
     }
     tar.finish()
-}
-
-struct Sending {
-    sender: mpsc::Sender<io::Result<Vec<u8>>>,
-    chunk: Vec<u8>,
-}
-
-impl Write for Sending {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.chunk.extend_from_slice(bytes);
-        if self.chunk.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        if chunk.is_empty() {
-            return Ok(());
-        }
-        self.sender.blocking_send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
 }
 
 /// A directory that becomes a layout, whole or not at all.
