@@ -56,6 +56,19 @@ pub fn wait() -> io::Result<i32> {
     }
 }
 
+/// Whether `pid` has a handler for `signal`, or holds it back for later: the first process of a PID
+/// namespace loses any other that comes from outside (`pid_namespaces(7)`), but for SIGKILL. `false` as
+/// well if there is no such process.
+pub fn is_heard(pid: i32, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let has = |name| {
+        let set = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let set = u64::from_str_radix(set.trim(), 16).ok()?;
+        Some(set & 1_u64.checked_shl(u32::try_from(signal).ok()?.checked_sub(1)?)? != 0)
+    };
+    signal == libc::SIGKILL || [has("SigBlk:"), has("SigCgt:")].contains(&Some(true))
+}
+
 /// Sends `signal` to `pid` (0 checks only; negative is a process group).
 ///
 /// # Errors

@@ -149,6 +149,7 @@ fn by_descriptors(layers: &Opened) -> rustix::io::Result<OwnedFd> {
     if let Some(OpenedWritable { upper, work, .. }) = &layers.writable {
         rustix::mount::fsconfig_set_fd(&context, c"upperdir", upper)?;
         rustix::mount::fsconfig_set_fd(&context, c"workdir", work)?;
+        rustix::mount::fsconfig_set_flag(&context, c"volatile")?;
     }
     for (key, value) in PORTABLE {
         rustix::mount::fsconfig_set_string(&context, key, value)?;
@@ -181,6 +182,7 @@ fn by_option_string(layers: &Layers<'_>, stage: &CStr) -> Result<OwnedFd, Failur
     if let Some(OpenedWritable { upper, work, .. }) = &opened.writable {
         options.push(format!("upperdir={}", by_number(upper)));
         options.push(format!("workdir={}", by_number(work)));
+        options.push("volatile".to_owned());
     }
     let options = options.join(",");
     if options.len() > 4095 {

@@ -70,6 +70,19 @@ async fn stop_asks_and_the_shim_kills_after_the_grace() {
     bed.end().await;
 }
 
+/// Its first process drops signals that it has no handler for: without another the program would be
+/// killed when its time is over.
+#[tokio::test]
+async fn a_program_that_is_stopped_before_it_listens_is_asked_again() {
+    let bed = Bed::new().await;
+    let late = bed.shell("sleep 1; trap 'exit 3' TERM; while true; do sleep 0.05; done");
+    let id = late.container.id.clone();
+    bed.runtime.start(late).await.unwrap();
+    bed.runtime.stop(&id, "SIGTERM", Duration::from_secs(20)).await.unwrap();
+    assert_eq!(bed.wait(&id).await.code, 3);
+    bed.end().await;
+}
+
 #[tokio::test]
 async fn a_daemon_that_comes_back_finds_all_containers() {
     let bed = Bed::new().await;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::super::output::{Stream, Viewer};
-use super::Shim;
+use super::{LISTENS, Shim, Unheard};
 use crate::runtime::exec;
 use crate::runtime::protocol::{Reply, Request};
 use crate::sys::clone::{self, Forked, SingleThreaded};
@@ -56,6 +56,8 @@ impl Shim {
         if self.status.paused {
             self.resume()?;
         }
+        self.unheard = (!signals::is_heard(self.status.pid, signal))
+            .then(|| Unheard::after(signal, LISTENS.0));
         self.status.stopping = true;
         self.tell();
         Ok(())

@@ -26,6 +26,10 @@ use crate::sys::{seqpacket, signals};
 /// How long after a kill that did not work it is tried again.
 const KILL_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long it takes until a program that has not heard the signal to stop is looked at again: at first,
+/// and at most.
+const LISTENS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
 /// A container that is starting, runs, or has just ended.
 pub(super) struct Shim {
     dir: PathBuf,
@@ -38,8 +42,18 @@ pub(super) struct Shim {
     starting: bool,
     failure: Option<Failure>,
     kill_at: Option<Instant>,
+    unheard: Option<Unheard>,
     ended: Option<WaitStatus>,
     buffer: Box<[u8]>,
+}
+
+/// A signal to stop that the program had no handler for. One that has just started gets its handlers a
+/// moment later, and would otherwise be killed when its time is over.
+#[derive(Debug, Clone, Copy)]
+struct Unheard {
+    signal: i32,
+    wait: Duration,
+    again_at: Instant,
 }
 
 /// What may have happened.
@@ -76,6 +90,7 @@ impl Shim {
             starting: true,
             failure: None,
             kill_at: None,
+            unheard: None,
             ended: None,
             buffer: vec![0; CHUNK].into_boxed_slice(),
         })
@@ -101,6 +116,7 @@ impl Shim {
                 }
             }
             self.let_go();
+            self.ask_again();
             self.escalate();
         }
         self.finish();
@@ -152,7 +168,8 @@ impl Shim {
     fn deadline(&self) -> Option<Instant> {
         let viewers = self.connections.iter().flat_map(|connection| &connection.viewers);
         let stalls = viewers.filter_map(|viewer| viewer.stalled).map(|since| since + STALL);
-        stalls.chain(self.kill_at).min()
+        let unheard = self.unheard.map(|unheard| unheard.again_at);
+        stalls.chain(self.kill_at).chain(unheard).min()
     }
 
     fn handle(&mut self, source: Source, single: &SingleThreaded) {
@@ -213,6 +230,21 @@ impl Shim {
         self.begun.outputs.retain(|output| !output.ended);
     }
 
+    /// Sends the signal to stop once more if the program did not hear it and does now.
+    fn ask_again(&mut self) {
+        let Some(Unheard { signal, wait, again_at }) = self.unheard else { return };
+        if Instant::now() < again_at {
+            return;
+        }
+        if signals::is_heard(self.status.pid, signal) {
+            self.unheard = None;
+            // It may have ended meanwhile.
+            let _gone = self.signal(signal);
+        } else {
+            self.unheard = Some(Unheard::after(signal, (wait * 2).min(LISTENS.1)));
+        }
+    }
+
     fn escalate(&mut self) {
         if self.kill_at.is_none_or(|at| Instant::now() < at) {
             return;
@@ -225,6 +257,13 @@ impl Shim {
         self.status.paused = false;
     }
 }
+
+impl Unheard {
+    fn after(signal: i32, wait: Duration) -> Self {
+        Self { signal, wait, again_at: Instant::now() + wait }
+    }
+}
+
 /// The exit status as a shell shows it.
 pub(in crate::runtime) fn exit_code(status: WaitStatus) -> i32 {
     match (status.exit_status(), status.terminating_signal()) {
