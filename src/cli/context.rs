@@ -19,12 +19,30 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// The daemon.
+    /// The daemon. One that was killed is started again.
     ///
     /// # Errors
     /// If none runs.
     pub(super) async fn client(&self) -> Outcome<Client> {
-        Ok(Client::connect(&self.instance).await?)
+        match Client::connect(&self.instance).await {
+            Err(ClientError::NoDaemon { .. }) if self.was_killed() => self.client_or_start().await,
+            other => Ok(other?),
+        }
+    }
+
+    /// The daemon, if one runs or was killed: then it is started again, as what it looks after may well
+    /// be there.
+    pub(super) async fn client_unless_stopped(&self) -> Outcome<Option<Client>> {
+        match self.client_if_running().await? {
+            None if self.was_killed() => self.client_or_start().await.map(Some),
+            other => Ok(other),
+        }
+    }
+
+    /// Whether the last daemon did not end by itself, asked when none listens: it would have taken its
+    /// socket along.
+    fn was_killed(&self) -> bool {
+        self.instance.socket().exists()
     }
 
     /// The daemon, if one runs.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
@@ -146,18 +147,21 @@ impl Store {
         write_atomic(&self.root_dir(container).join("image"), lines.join("\n").as_bytes())
     }
 
-    /// Removes roots that were half made or half removed.
-    pub(super) fn sweep_roots(&self) -> Result<()> {
+    /// Removes roots that were half made or half removed. Drafts of another process are a moment old; what
+    /// is older than `age` was cut off.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub fn sweep_roots(&self, age: Duration) -> Result<()> {
         let dir = self.containers();
         let Ok(entries) = fs::read_dir(&dir) else { return Ok(()) };
         for entry in entries {
             let entry = entry.doing("read", &dir)?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            // Drafts of another process are a moment old; only what was cut off lies around.
             let old = || entry.metadata()?.modified()?.elapsed().map_err(io::Error::other);
             let stale = name.starts_with(".gone-")
-                || (name.starts_with(".new-") && old().is_ok_and(|age| age.as_secs() > 60));
+                || (name.starts_with(".new-") && old().is_ok_and(|old| old >= age));
             if stale {
                 remove(&entry.path())?;
             }

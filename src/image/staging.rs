@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -14,6 +15,9 @@ use super::lease::in_use;
 use super::spool::{Spool, Spooled};
 use super::store::Store;
 use crate::model::Digest;
+
+/// A draft of a root that is older than this is nobody's any more.
+const CUT_OFF: Duration = Duration::from_secs(60);
 
 /// A directory of its own for one load. Dropped, it is removed with all that was not kept.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Store {
         }
         self.check_unsettled()?;
         self.sweep_layers()?;
-        self.sweep_roots()
+        self.sweep_roots(CUT_OFF)
     }
 }
 

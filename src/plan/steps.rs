@@ -196,8 +196,8 @@ fn start(look: &Look<'_>, plan: &mut Plan) {
     }
 }
 
-/// Whether the current attempt is decided, not there, and alone in its slot. One that is being made by
-/// nobody is made again: the step is safe to repeat.
+/// Whether the current attempt is decided, not there, and alone in its slot. One that is being made
+/// without us is left alone: an earlier daemon was killed in the middle, and the shim goes on.
 fn is_to_start(look: &Look<'_>, id: TaskId, task: &Task) -> bool {
     let due = task.want == Want::Run
         && task.attempt > 0
@@ -210,9 +210,5 @@ fn is_to_start(look: &Look<'_>, id: TaskId, task: &Task) -> bool {
     let others_alive = look.containers(id).any(|(attempt, c)| {
         attempt.number != task.attempt && (c.busy || !matches!(c.phase, Phase::Exited(_)))
     });
-    let absent = match look.container(id, task) {
-        None => true,
-        Some(container) => container.phase == Phase::Creating && !container.busy,
-    };
-    absent && !others_alive
+    look.container(id, task).is_none() && !others_alive
 }

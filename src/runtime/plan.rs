@@ -17,7 +17,7 @@ wire_struct!(IdMaps { users, groups });
 
 /// Counts up with each change of the bytes below or of `protocol`. A daemon only hands plans to a
 /// launcher of the same version.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 /// The largest plan in bytes: its mounted files and environment are most of it.
 pub(super) const MAX_BYTES: usize = 64 << 20;
 
@@ -535,8 +535,21 @@ pub(super) struct Scheduler {
 }
 wire_struct!(Scheduler { policy, flags, nice, priority, runtime, deadline, period });
 
-/// A program to run in a container that runs. The descriptors that come along are: the pidfd of the
-/// container's first process and, without a terminal, standard input, output and error.
+/// What the launcher is told of a program to run in a container that runs. The descriptors that come
+/// along are: the pidfd of the container's first process and, without a terminal, standard input, output
+/// and error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ExecOrder {
+    /// The container's cgroup.
+    pub cgroup: Vec<Part>,
+    /// Whether it goes on when nobody wants to know of it any more.
+    pub detached: bool,
+    /// The program.
+    pub plan: ExecPlan,
+}
+wire_struct!(ExecOrder { cgroup, detached, plan });
+
+/// A program to run in a container that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ExecPlan {
     /// Whether it has a terminal.

@@ -1,9 +1,12 @@
 //! The messages between the daemon and the launcher or a shim.
 //!
-//! Each is one packet: magic, version, then the message. A shim outlives the daemon that started it,
-//! so messages to shims only ever gain kinds; an old shim answers [`Reply::Unknown`] to those.
+//! Each is one packet: magic, version, then the message. A shim outlives the daemon that started it, and
+//! talks to daemons of later and earlier builds. So messages to and from shims only ever gain kinds, and
+//! fields at their end, which whoever does not know them leaves out; an old shim answers
+//! [`Reply::Unknown`] to kinds it does not know. What changes with each build, the plans, goes to the
+//! launcher alone, which is always of the daemon's own build.
 
-use super::wire::{self, Wire, WireError, wire_struct};
+use super::wire::{Wire, WireError, wire_struct};
 
 const MAGIC: [u8; 4] = *b"orca";
 /// The version of the packets to and from shims.
@@ -37,11 +40,11 @@ pub(super) enum Request {
     Pause,
     /// To a shim: thaw.
     Resume,
-    /// To a shim: run a program in the container. With a descriptor of the plan's bytes and those of
-    /// the plan. Answered by [`Reply::ExecStarted`] and then [`Reply::ExecEnded`]; closing the
-    /// connection kills the program.
+    /// To the launcher: run a program in a container. With a descriptor of the order's bytes and those of
+    /// the order. Answered by [`Reply::ExecStarted`] and then [`Reply::ExecEnded`]; closing the
+    /// connection kills the program, unless it is detached.
     Exec {
-        /// The length of the plan.
+        /// The length of the order.
         length: u64,
     },
     /// To a shim: copy output to the descriptors that come along (one with a terminal, else standard
@@ -203,7 +206,8 @@ pub(super) fn packet(message: &impl Wire) -> Vec<u8> {
 pub(super) fn unpack<T: Wire>(packet: &[u8]) -> Result<T, WireError> {
     let message = packet.strip_prefix(&MAGIC).ok_or(WireError::Invalid)?;
     match message.split_first() {
-        Some((&VERSION, message)) => wire::decode(message),
+        // What follows are fields of a later build.
+        Some((&VERSION, mut message)) => T::take(&mut message),
         _ => Err(WireError::Invalid),
     }
 }
@@ -211,4 +215,44 @@ pub(super) fn unpack<T: Wire>(packet: &[u8]) -> Result<T, WireError> {
 /// What this binary was built from: a launcher of another build is replaced.
 pub(super) fn build() -> String {
     format!("{}+{}", env!("CARGO_PKG_VERSION"), super::plan::VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(message: &impl Wire, bytes: &[u8]) {
+        assert_eq!(packet(message), [b"orca\x01", bytes].concat());
+    }
+
+    /// Shims of every build understand these: a test that fails here is an upgrade that loses containers.
+    #[test]
+    fn messages_to_and_from_shims_are_the_bytes_they_always_were() {
+        recorded(&Request::Watch, &[3]);
+        recorded(&Request::Signal(15), &[4, 15, 0, 0, 0]);
+        recorded(
+            &Request::Stop { signal: 9, grace: 10_000 },
+            &[5, 9, 0, 0, 0, 0x10, 0x27, 0, 0, 0, 0, 0, 0],
+        );
+        recorded(&Request::Pause, &[6]);
+        recorded(&Request::Resume, &[7]);
+        recorded(&Request::Attach, &[9]);
+        recorded(&Request::CloseStdin, &[10]);
+        recorded(&Reply::Done, &[0]);
+        recorded(&Reply::Failed("no".to_owned()), &[1, 2, 0, 0, 0, b'n', b'o']);
+        recorded(&Reply::Unknown, &[2]);
+        let status = Status { pid: 258, since: 3, stopping: true, paused: false, ended: true };
+        let bytes = [4, 2, 1, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+        recorded(&Reply::Status(status), &bytes);
+    }
+
+    #[test]
+    fn fields_of_a_later_build_are_left_out_and_its_kinds_are_told_apart() {
+        let mut later = packet(&Reply::Status(Status { pid: 7, ..Status::default() }));
+        later.extend([1, 2, 3]);
+        let known = unpack::<Reply>(&later).unwrap();
+        assert_eq!(known, Reply::Status(Status { pid: 7, ..Status::default() }));
+        assert_eq!(unpack::<Request>(b"orca\x01\xc8"), Err(WireError::Invalid));
+        assert_eq!(unpack::<Request>(b"orca\x02\x03"), Err(WireError::Invalid));
+    }
 }

@@ -18,6 +18,8 @@ use crate::model::{Boottime, Container, Exit};
 
 /// What was asked for.
 pub(super) const CONTAINER: &str = "container.json";
+/// What the name of a record's directory begins with while it is removed.
+pub(super) const GONE: &str = ".gone-";
 /// The shim's lock.
 pub(super) const LOCK: &str = "lock";
 /// The shim's socket.
@@ -27,6 +29,8 @@ pub(super) const STAGE: &str = "root";
 const STARTED: &str = "started";
 const EXIT: &str = "exit";
 const EXIT_SPACE: &str = "exit.new";
+/// Where the cgroup is, if not in its usual place; written before it is made.
+const PLACE: &str = "place";
 /// The room that is kept for an exit record, and its largest size, in bytes.
 const EXIT_ROOM: usize = 4096;
 /// No file of a record is larger, in bytes.
@@ -71,6 +75,24 @@ pub(super) fn write_asked(dir: &Path, asked: &Asked) -> io::Result<()> {
 /// If it cannot be read, or is damaged.
 pub(super) fn read_asked(dir: &Path) -> io::Result<Asked> {
     Ok(serde_json::from_slice(&read(dir, CONTAINER)?)?)
+}
+
+/// Writes where the container's cgroup is about to be made.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write_place(dir: &Path, path: &str) -> io::Result<()> {
+    replace(dir, PLACE, path.as_bytes())
+}
+
+/// Where the container's cgroup was to be made, if that is not its usual place.
+pub(super) fn read_place(dir: &Path) -> Option<String> {
+    String::from_utf8(read(dir, PLACE).ok()?).ok()
+}
+
+/// Whether a shim got as far as making the container: it takes the room for the exit record first.
+pub(super) fn is_begun(dir: &Path) -> bool {
+    [EXIT_SPACE, EXIT, STARTED].iter().any(|name| dir.join(name).exists())
 }
 
 /// Writes that the program runs.

@@ -92,3 +92,39 @@ fn a_daemon_killed_again_and_again_loses_nothing() {
         assert_eq!(String::from_utf8_lossy(&line), "sleep\x001099\0");
     }
 }
+
+#[test]
+fn checks_and_hooks_that_a_killed_daemon_was_busy_with_are_gone_on_with() {
+    let orca = Orca::new().with_busybox();
+    orca.write(
+        "stack.yaml",
+        "name: hooked
+services:
+  app:
+    image: busybox
+    command: sleep 1000
+    stop_grace_period: 0s
+    healthcheck: {test: ['CMD', 'test', '-e', '/tmp/hooked'], interval: 200ms, retries: 1000}
+    post_start:
+      - command: [sh, -c, 'echo begun >> /tmp/log; sleep 2; touch /tmp/hooked']
+",
+    );
+    orca.ok(&["up", "-d", "-f", "stack.yaml"]);
+    let exec = |script: &str| {
+        orca.run(&["exec", "-T", "-f", "stack.yaml", "app", "sh", "-c", script]).stdout
+    };
+    eventually("the hook runs", || exec("cat /tmp/log").contains("begun").then_some(()));
+    Orca::kill(orca.daemon(), Signal::SIGKILL);
+    // A command of this kind does not need a daemon of its own to say that there is none: one that was
+    // killed comes back.
+    assert!(orca.ok(&["ls"]).contains("hooked"));
+    assert_eq!(orca.container("hooked-app-1")["Health"], "starting", "its hook has not ended");
+    eventually("it is healthy, as its hook has ended", || {
+        (orca.container("hooked-app-1")["Health"] == "healthy").then_some(())
+    });
+    assert_eq!(exec("cat /tmp/log"), "begun\nbegun\n");
+    // Once more, and now there is nothing to be run again.
+    Orca::kill(orca.daemon(), Signal::SIGKILL);
+    assert_eq!(orca.container("hooked-app-1")["Health"], "healthy");
+    assert_eq!(exec("cat /tmp/log"), "begun\nbegun\n");
+}

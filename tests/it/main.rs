@@ -27,4 +27,6 @@ mod registry;
 mod runtime;
 mod services;
 mod stack_verbs;
+mod start_faults;
+mod stress;
 mod support;

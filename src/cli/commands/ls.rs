@@ -49,7 +49,7 @@ struct Row<'a> {
 
 /// Runs `ls`.
 pub(crate) async fn run(context: &Context, args: LsArgs) -> Outcome<u8> {
-    let reports = match context.client_if_running().await? {
+    let reports = match context.client_unless_stopped().await? {
         Some(client) => client.list().await?,
         None => Vec::new(),
     };

@@ -65,7 +65,7 @@ struct Row<'a> {
 
 /// Runs a verb of `network`.
 pub(crate) async fn run(context: &Context, verb: NetworkVerb) -> Outcome<u8> {
-    let networks = match context.client_if_running().await? {
+    let networks = match context.client_unless_stopped().await? {
         Some(client) => client.list_networks().await?,
         None => Vec::new(),
     };

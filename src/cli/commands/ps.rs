@@ -86,12 +86,7 @@ pub(crate) async fn run(context: &Context, args: PsArgs) -> Outcome<u8> {
 
 /// The stack's tasks; none when there is no such stack or no daemon.
 async fn tasks(context: &Context, stack: &str) -> Outcome<Vec<TaskStatus>> {
-    // One that was killed left containers behind: only a new one knows how they are.
-    let client = match context.client_if_running().await? {
-        None if context.instance.socket().exists() => Some(context.client_or_start().await?),
-        client => client,
-    };
-    let Some(client) = client else {
+    let Some(client) = context.client_unless_stopped().await? else {
         context.output.note("no orca daemon is running");
         return Ok(Vec::new());
     };

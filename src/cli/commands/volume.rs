@@ -159,7 +159,7 @@ pub(crate) async fn run(context: &Context, verb: VolumeVerb) -> Outcome<u8> {
 }
 
 async fn ls(context: &Context, args: &LsArgs) -> Outcome<u8> {
-    let volumes = match context.client_if_running().await? {
+    let volumes = match context.client_unless_stopped().await? {
         Some(client) => client.list_volumes().await?,
         None => Vec::new(),
     };

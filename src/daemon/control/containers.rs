@@ -84,12 +84,12 @@ impl Daemon {
             size: request.size.map(|size| (size.rows, size.columns)),
             privileged: request.privileged,
             stdin: request.stdin && !request.detach,
+            detached: request.detach,
         };
         let (input, from_caller) = mpsc::channel(SESSION_MAX);
         let (to_caller, output) = mpsc::channel(SESSION_MAX);
         match self.hands().runtime.exec(id, wish).await {
-            Ok(exec) if request.detach => {
-                tokio::spawn(outlive(exec));
+            Ok(_goes_on_alone) if request.detach => {
                 // There is room: nothing has been sent yet.
                 drop(to_caller.send(SessionOutput::Exited(0)).await);
             }
@@ -231,20 +231,6 @@ fn line(record: Record) -> LogLine {
         Stream::Stderr | Stream::Orca => OutputStream::Stderr,
     };
     LogLine { time: record.time, stream, line: record.bytes, partial: record.partial }
-}
-
-/// Stays with a program that nobody listens to, so that it is not ended with its handle.
-async fn outlive(mut exec: crate::runtime::Exec) {
-    let drain = |output: Option<Output>| async {
-        let mut buffer = [0; 1024];
-        if let Some(mut output) = output {
-            while output.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
-        }
-    };
-    tokio::join!(drain(exec.stdout.take()), drain(exec.stderr.take()));
-    if let Err(error) = exec.wait().await {
-        debug!(%error, "a detached program was lost sight of");
-    }
 }
 
 /// Carries a program's streams to and from its caller until it has ended. When the caller goes away,

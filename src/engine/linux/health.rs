@@ -35,6 +35,9 @@ pub(super) struct Record {
     health: Health,
     since: Boottime,
     was_healthy: bool,
+    /// Whether it was stopped because it was unhealthy.
+    #[serde(default)]
+    stopped: bool,
     /// Failures in a row that count.
     streak: u32,
     results: Vec<ProbeResult>,
@@ -56,6 +59,7 @@ impl Record {
             health: Health::Starting,
             since: now,
             was_healthy: false,
+            stopped: false,
             streak: 0,
             results: Vec::new(),
         }
@@ -116,6 +120,11 @@ impl HealthRecords {
     pub(super) fn was_healthy(&self, id: &ContainerId) -> bool {
         self.records.get(id).is_some_and(|record| record.was_healthy)
     }
+
+    /// Whether it was stopped because it was unhealthy.
+    pub(super) fn was_stopped(&self, id: &ContainerId) -> bool {
+        self.records.get(id).is_some_and(|record| record.stopped)
+    }
 }
 
 impl LinuxHost {
@@ -129,18 +138,32 @@ impl LinuxHost {
 
     /// Begins to ask a container that is expected.
     pub(super) fn begin_probing(self: &Arc<Self>, id: &ContainerId) {
-        if let Some(record) = self.health_record(id) {
-            self.probe_on(id, record);
+        if self.health_record(id).is_none() {
+            return;
+        }
+        let task = tokio::spawn(Arc::clone(self).keep_probing(id.clone()));
+        if let Some(earlier) = self.inner().health.probing.insert(id.clone(), task) {
+            earlier.abort();
         }
     }
 
-    /// Goes on asking a container that an earlier daemon started.
-    pub(super) fn resume_probing(self: &Arc<Self>, id: &ContainerId) {
+    /// Takes in what an earlier daemon knew of a container's health.
+    pub(super) fn recall_health(&self, id: &ContainerId) {
         let Ok(text) = std::fs::read(self.health_file(id)) else { return };
         match serde_json::from_slice(&text) {
-            Ok(record) => self.probe_on(id, record),
+            Ok(record) => drop(self.inner().health.records.insert(id.clone(), record)),
             Err(error) => warn!(%id, %error, "the health record is damaged; the check is off"),
         }
+    }
+
+    /// Notes that a container is stopped because it is unhealthy.
+    pub(super) fn note_stopped_unhealthy(&self, id: &ContainerId) {
+        let mut inner = self.inner();
+        let Some(record) = inner.health.records.get_mut(id) else { return };
+        record.stopped = true;
+        let record = record.clone();
+        drop(inner);
+        self.write_health(id, &record);
     }
 
     /// Stops asking and forgets what was found.
@@ -152,15 +175,6 @@ impl LinuxHost {
         }
         drop(inner);
         remove_quietly(&self.health_file(id));
-    }
-
-    fn probe_on(self: &Arc<Self>, id: &ContainerId, record: Record) {
-        let task = tokio::spawn(Arc::clone(self).keep_probing(id.clone()));
-        let mut inner = self.inner();
-        inner.health.records.insert(id.clone(), record);
-        if let Some(earlier) = inner.health.probing.insert(id.clone(), task) {
-            earlier.abort();
-        }
     }
 
     async fn keep_probing(self: Arc<Self>, id: ContainerId) {

@@ -1,13 +1,18 @@
 //! Programs that a service wants run in its containers after their start and before their end.
+//!
+//! Where a container is with its hooks is also kept in a small file in the run directory: it is empty
+//! while they have not all ended, and says why once one has failed. A new daemon runs again what its
+//! predecessor was killed in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::LinuxHost;
+use super::{LinuxHost, remove_quietly};
 use crate::model::{ContainerId, Exit, Hook};
 use crate::runtime::{ContainerPhase, ExecRequest};
 
@@ -44,7 +49,24 @@ impl LinuxHost {
     /// Notes that a container that is about to start has hooks.
     pub(super) fn expect_hooks(&self, id: &ContainerId, hooks: &[Hook]) {
         if !hooks.is_empty() {
+            self.write_hooks(id, "");
             self.inner().hooks.pending.insert(id.clone());
+        }
+    }
+
+    /// Takes in what an earlier daemon knew of a container's hooks. Returns those to be run once its
+    /// program runs.
+    pub(super) fn recall_hooks(&self, id: &ContainerId) -> Vec<Hook> {
+        let Ok(failed) = std::fs::read_to_string(self.hooks_file(id)) else { return Vec::new() };
+        let mut inner = self.inner();
+        if failed.is_empty() {
+            inner.hooks.pending.insert(id.clone());
+            drop(inner);
+            let record = self.hands.runtime.container(id);
+            record.map(|record| record.container.post_start.clone()).unwrap_or_default()
+        } else {
+            inner.hooks.failed.insert(id.clone(), failed);
+            Vec::new()
         }
     }
 
@@ -60,10 +82,11 @@ impl LinuxHost {
             let done = run.unwrap_or_else(|_| {
                 Err(format!("post_start has not ended after {} s", POST_START_MAX.as_secs()))
             });
-            host.inner().hooks.pending.remove(&id);
-            if let Err(why) = done {
-                host.end_after_failed_hook(&id, why).await;
+            match done {
+                Ok(()) => remove_quietly(&host.hooks_file(&id)),
+                Err(why) => host.end_after_failed_hook(&id, why).await,
             }
+            host.inner().hooks.pending.remove(&id);
             host.touch();
         });
     }
@@ -74,7 +97,16 @@ impl LinuxHost {
             return;
         }
         warn!(%id, "{why}");
+        self.write_hooks(id, &why);
         self.inner().hooks.failed.insert(id.clone(), why);
+        self.kill_after_failed_hook(id).await;
+    }
+
+    /// Ends a container in which a hook failed, if it still runs.
+    pub(super) async fn kill_after_failed_hook(&self, id: &ContainerId) {
+        if !self.inner().hooks.failed.contains_key(id) || !self.runs_on(id) {
+            return;
+        }
         if let Err(error) = self.hands.runtime.stop(id, "SIGKILL", Duration::ZERO).await {
             warn!(%id, %error, "cannot end the container whose hook failed");
         }
@@ -97,9 +129,28 @@ impl LinuxHost {
 
     /// Forgets a container's hooks.
     pub(super) fn forget_hooks(&self, id: &ContainerId) {
-        let hooks = &mut self.inner().hooks;
-        hooks.pending.remove(id);
-        hooks.failed.remove(id);
+        let mut inner = self.inner();
+        inner.hooks.pending.remove(id);
+        inner.hooks.failed.remove(id);
+        drop(inner);
+        remove_quietly(&self.hooks_file(id));
+    }
+
+    fn hooks_file(&self, id: &ContainerId) -> PathBuf {
+        self.instance.run.join("hooks").join(id.as_str())
+    }
+
+    /// One that cannot be written costs a new daemon its knowledge of the hooks, nothing else.
+    fn write_hooks(&self, id: &ContainerId, failed: &str) {
+        let path = self.hooks_file(id);
+        let directory = self.instance.run.join("hooks");
+        let new = path.with_extension("new");
+        let written = std::fs::create_dir_all(directory)
+            .and_then(|()| std::fs::write(&new, failed))
+            .and_then(|()| std::fs::rename(&new, &path));
+        if let Err(error) = written {
+            warn!(%id, %error, "cannot keep where the hooks are");
+        }
     }
 
     /// Whether a container runs and has not been asked to end.

@@ -97,8 +97,6 @@ struct Inner {
     health: HealthRecords,
     /// Containers whose hooks after the start have not all ended, and those that one failed in.
     hooks: hooks::Hooks,
-    /// Containers that were stopped because they were unhealthy.
-    stopped_unhealthy: BTreeSet<ContainerId>,
     on_link: Vec<ipnet::IpNet>,
     /// Who waits for the start of a container, by its name.
     expected: BTreeMap<String, tokio::sync::oneshot::Sender<Started>>,
@@ -179,12 +177,24 @@ impl LinuxHost {
         self.naming.spawn(self);
     }
 
-    /// Goes on with the health checks of the containers that an earlier daemon started.
+    /// Goes on with the health checks and the hooks of the containers that an earlier daemon started,
+    /// or was killed while it started them.
     fn adopt(self: &Arc<Self>) {
         for (id, record) in self.hands.runtime.containers() {
-            if matches!(record.phase, ContainerPhase::Running { .. }) {
-                self.resume_probing(&id);
+            self.recall_health(&id);
+            let hooks = self.recall_hooks(&id);
+            if matches!(record.phase, ContainerPhase::Exited(_)) {
+                continue;
             }
+            let host = Arc::clone(self);
+            tokio::spawn(async move {
+                // One that does not come to run is not asked for anything.
+                if host.hands.runtime.running(&id).await.is_ok() {
+                    host.begin_probing(&id);
+                    host.begin_hooks(&id, hooks);
+                    host.kill_after_failed_hook(&id).await;
+                }
+            });
         }
     }
 
@@ -295,7 +305,7 @@ impl Inner {
             ContainerPhase::Exited(exit) => Phase::Exited(self.hooks.judge(
                 id,
                 Exit {
-                    unhealthy: self.stopped_unhealthy.contains(id),
+                    unhealthy: self.health.was_stopped(id),
                     was_healthy: self.health.was_healthy(id),
                     ..exit.clone()
                 },

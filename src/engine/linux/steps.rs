@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::network::sentence;
 use super::operations::Subject;
 use super::trace::Trace;
-use super::{LinuxHost, files, remove_quietly};
+use super::{LinuxHost, attempt_of, files, remove_quietly};
 use crate::engine::Problem;
 use crate::model::{
     Container, ContainerId, ContainerMount, ContainerMountSource, Digest, Exit, HostMount,
@@ -105,8 +105,14 @@ impl LinuxHost {
     /// the planner decides what follows.
     async fn start(self: &Arc<Self>, start: Start) {
         let (attempt, name) = (start.attempt, start.container.name.clone());
+        let (id, mounts) = (start.container.id.clone(), start.container.mounts.clone());
         let began = clock::boottime();
         if let Err(error) = self.try_start(start).await {
+            // There is no container, so nobody would remove what was made for it so far.
+            let removed = self.remove_files(&id, &mounts).await;
+            if let Err(error) = removed.and(self.remove_task_files(attempt.task).await) {
+                warn!(%attempt, error = %sentence(&error), "something of a failed start is left");
+            }
             let now = clock::boottime();
             let said = StartError { code: 125, message: sentence(&error) };
             self.tell_not_started(&name, said.clone());
@@ -241,7 +247,7 @@ impl LinuxHost {
         reason: StopReason,
     ) -> Result<(), StepError> {
         if reason == StopReason::Unhealthy {
-            self.inner().stopped_unhealthy.insert(id.clone());
+            self.note_stopped_unhealthy(id);
         }
         self.run_pre_stop(id, grace).await;
         Ok(self.hands.runtime.stop(id, signal, grace).await?)
@@ -256,37 +262,72 @@ impl LinuxHost {
     }
 
     /// Removes a container that has ended; with it the log, if its task will not be asked for it any more.
+    /// Its record goes last: as long as that is there, a daemon that is killed in the middle leaves work
+    /// to do, and nothing that nobody knows of.
     async fn remove(&self, id: &ContainerId, log: bool) -> Result<(), StepError> {
         let record = self.hands.runtime.container(id);
-        self.hands.runtime.remove(id).await?;
+        self.hands.runtime.end(id).await?;
         let mounts = record.as_ref().map(|record| record.container.mounts.as_slice());
-        self.detach_volumes(volumes_of(mounts.unwrap_or_default())).await?;
+        self.remove_files(id, mounts.unwrap_or_default()).await?;
         let log_dir = record.map(|record| record.log_dir);
-        let images = self.hands.images.clone();
-        let root = id.clone();
-        spawn_blocking(move || images.remove_root(&root)).await??;
         if let Some(log_dir) = log_dir.filter(|_| log) {
             spawn_blocking(move || remove_quietly(&log_dir)).await?;
+            if let Some(task) = self.task_of(id) {
+                self.remove_task_files(task).await?;
+            }
         }
-        self.forget_health(id);
-        self.forget_hooks(id);
+        self.hands.runtime.remove(id).await?;
         let mut inner = self.inner();
-        inner.stopped_unhealthy.remove(id);
         let agreed = Arc::clone(&inner.agreed);
         inner.failed_starts.retain(|attempt, _| agreed.container_id(*attempt) != *id);
         Ok(())
     }
 
-    /// Unmounts the file systems of those volumes that no container has any more.
-    async fn detach_volumes(&self, mut volumes: BTreeSet<String>) -> Result<(), StepError> {
+    /// Removes the files of a task that has no sandbox to go with: one with the host's network, or whose
+    /// sandbox could not be made.
+    async fn remove_task_files(&self, task: TaskId) -> Result<(), StepError> {
+        if self.inner().sandboxes.contains_key(&task) {
+            return Ok(());
+        }
+        let directory = self.task_directory(task);
+        Ok(spawn_blocking(move || remove_quietly(&directory)).await?)
+    }
+
+    /// The task that a container is of.
+    fn task_of(&self, id: &ContainerId) -> Option<TaskId> {
+        let record = self.hands.runtime.container(id)?;
+        attempt_of(&self.inner().agreed, id, &record).map(|attempt| attempt.task)
+    }
+
+    /// Removes what was made for a container, or for a start that came to nothing.
+    async fn remove_files(
+        &self,
+        id: &ContainerId,
+        mounts: &[ContainerMount],
+    ) -> Result<(), StepError> {
+        self.detach_volumes(id, volumes_of(mounts)).await?;
+        let (images, root) = (self.hands.images.clone(), id.clone());
+        spawn_blocking(move || images.remove_root(&root)).await??;
+        self.forget_health(id);
+        self.forget_hooks(id);
+        Ok(())
+    }
+
+    /// Unmounts the file systems of those volumes that no other container has.
+    async fn detach_volumes(
+        &self,
+        id: &ContainerId,
+        mut volumes: BTreeSet<String>,
+    ) -> Result<(), StepError> {
         let hands = self.hands.clone();
         volumes.retain(|volume| hands.volumes.has_file_system(volume));
         if volumes.is_empty() {
             return Ok(());
         }
         let _alone = self.volume_use.write().await;
-        let containers = hands.runtime.containers();
-        for record in containers.values() {
+        let mut others = hands.runtime.containers();
+        others.remove(id);
+        for record in others.values() {
             let used = volumes_of(&record.container.mounts);
             volumes.retain(|volume| !used.contains(volume));
         }
@@ -298,6 +339,8 @@ impl LinuxHost {
     /// stopped service can still be asked what it said.
     async fn remove_task(&self, task: TaskId) -> Result<(), StepError> {
         let addresses = self.inner().agreed.tasks.get(&task).map(|task| task.addresses.clone());
+        let directory = self.task_directory(task);
+        spawn_blocking(move || remove_quietly(&directory)).await?;
         // Names first: the resolver's sockets would hold the namespace.
         self.inner().sandboxes.remove(&task);
         self.naming.in_force().await;
@@ -305,8 +348,6 @@ impl LinuxHost {
         for address in addresses.unwrap_or_default().values() {
             self.hands.networks.forget_connections(address.v4).await?;
         }
-        let directory = self.task_directory(task);
-        spawn_blocking(move || remove_quietly(&directory)).await?;
         self.inner().failed_starts.retain(|attempt, _| attempt.task != task);
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! Removing containers.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch as latest;
 
 use super::super::cgroup::Cgroup;
+use super::super::record;
 use super::start::failed;
 use super::{ContainerPhase, Runtime, RuntimeError};
 use crate::model::{ContainerId, Exit};
@@ -25,12 +28,11 @@ impl Ending {
 }
 
 impl Runtime {
-    /// Removes a container: its cgroup and its record. Its log stays. One that runs is killed first.
-    /// Nothing to do is fine.
+    /// Kills a container that runs, and waits for its end. Nothing to do is fine.
     ///
     /// # Errors
-    /// If it cannot be ended, or something of it cannot be removed; it is then still there.
-    pub async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+    /// If it does not end.
+    pub async fn end(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let Ok(entry) = self.entry(id) else { return Ok(()) };
         if !matches!(entry.phase, ContainerPhase::Exited(_)) {
             // It may be ending at this moment: waiting tells.
@@ -43,18 +45,25 @@ impl Runtime {
                 });
             }
         }
+        Ok(())
+    }
+
+    /// Removes a container: its cgroup and its record. Its log stays. One that runs is killed first.
+    /// Nothing to do is fine.
+    ///
+    /// # Errors
+    /// If it cannot be ended, or something of it cannot be removed; it is then still there.
+    pub async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        if self.entry(id).is_err() {
+            return Ok(());
+        }
+        self.end(id).await?;
         let runtime = self.clone();
         let of = id.clone();
         super::blocking(move || {
             let cgroup = runtime.entry(&of)?.asked.cgroup.clone();
             Cgroup::from_parts(cgroup).remove()?;
-            let dir = runtime.record_dir(&of);
-            match std::fs::remove_dir_all(&dir) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(failed("remove", &dir, error))
-                }
-                _ => Ok(()),
-            }
+            remove_record(&runtime.record_dir(&of))
         })
         .await?;
         self.lock().remove(id);
@@ -100,4 +109,15 @@ impl Runtime {
         })
         .await
     }
+}
+
+/// First it gets another name: a record is there whole or not at all.
+fn remove_record(dir: &Path) -> Result<(), RuntimeError> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let gone = dir.with_file_name(format!("{}{name}", record::GONE));
+    match std::fs::rename(dir, &gone) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed.map_err(|error| failed("remove", dir, error))?,
+    }
+    std::fs::remove_dir_all(&gone).map_err(|error| failed("remove", &gone, error))
 }

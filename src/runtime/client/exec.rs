@@ -1,18 +1,21 @@
 //! Running a further program in a container.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::super::compile::{self, ExecWish};
 use super::super::init::CANNOT_RUN;
-use super::super::plan::ExecPlan;
-use super::super::protocol::{Reply, Request};
+use super::super::plan::{ExecOrder, ExecPlan};
+use super::super::protocol::{self, Reply, Request};
+use super::super::record;
 use super::super::wire;
 use super::packets::{Packets, in_memory};
 use super::streams::{self, Input, Output};
-use super::{Runtime, RuntimeError, StartError};
+use super::{ContainerPhase, Runtime, RuntimeError, StartError};
 use crate::model::ContainerId;
 
 /// A program to run in a container.
@@ -34,9 +37,12 @@ pub struct ExecRequest {
     pub privileged: bool,
     /// Whether it reads anything.
     pub stdin: bool,
+    /// Whether it goes on when nobody waits for it, and its output goes nowhere.
+    pub detached: bool,
 }
 
-/// A program that runs in a container. It is killed when this is dropped before it has ended.
+/// A program that runs in a container. It is killed when this is dropped before it has ended, unless it
+/// is detached.
 #[derive(Debug)]
 pub struct Exec {
     /// Its process in the host's view.
@@ -83,14 +89,17 @@ impl Runtime {
         let process =
             compile::exec_process(&entry.asked.container, wish).map_err(RuntimeError::from)?;
         let users = entry.asked.container.users.clone();
-        let (tty, size) = (request.tty, request.size);
+        let ExecRequest { tty, size, detached, stdin, .. } = request;
         let plan = ExecPlan { tty, size, users, tied: true, keep: 0, process };
+        let order = ExecOrder { cgroup: entry.asked.cgroup.clone(), detached, plan };
         let broken = |source| RuntimeError::Shim { id: id.clone(), source };
-        let (packets, ours) = self.send_exec(id, &plan, request.stdin)?;
+        let (runtime, of) = (self.clone(), id.clone());
+        let sent = super::blocking(move || runtime.send_exec(&of, &order, stdin)).await?;
+        let (packets, ours) = (Packets::new(sent.0).map_err(broken)?, sent.1);
         match packets.answer().await.map_err(broken)? {
             (Reply::ExecStarted(pid), fds) => {
                 let pid = pid.unsigned_abs();
-                Ok(Exec::new(pid, packets, ours, fds, request.stdin).map_err(broken)?)
+                Ok(Exec::new(pid, packets, ours, fds, stdin).map_err(broken)?)
             }
             (Reply::ExecFailed(code, message), _) => Err(StartError { code, message }.into()),
             (Reply::Failed(why), _) => Err(RuntimeError::Refused { id: id.clone(), why }.into()),
@@ -104,18 +113,44 @@ impl Runtime {
     fn send_exec(
         &self,
         id: &ContainerId,
-        plan: &ExecPlan,
+        order: &ExecOrder,
         stdin: bool,
-    ) -> Result<(Packets, Pipes), RuntimeError> {
+    ) -> Result<(OwnedFd, Pipes), RuntimeError> {
         let broken = |source| RuntimeError::Shim { id: id.clone(), source };
-        let bytes = wire::encode(plan);
+        let first = self.first_process(id)?;
+        let bytes = wire::encode(order);
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let memory = in_memory(&bytes).map_err(broken)?;
-        let (theirs, ours) =
-            if plan.tty { (Vec::new(), Pipes::default()) } else { pipes(stdin).map_err(broken)? };
-        let mut fds = vec![memory.as_fd()];
+        let (theirs, ours) = match order {
+            ExecOrder { detached: true, .. } => nowhere(),
+            order if order.plan.tty => Ok((Vec::new(), Pipes::default())),
+            _ => pipes(stdin),
+        }
+        .map_err(broken)?;
+        let mut fds = vec![memory.as_fd(), first.as_fd()];
         fds.extend(theirs.iter().map(OwnedFd::as_fd));
-        Ok((self.connect(id, &Request::Exec { length }, &fds)?, ours))
+        let packet = protocol::packet(&Request::Exec { length });
+        Ok((self.tell_launcher(&packet, &fds, &self.record_dir(id))?, ours))
+    }
+
+    /// A handle on the first process of a container that can run another one.
+    fn first_process(&self, id: &ContainerId) -> Result<OwnedFd, RuntimeError> {
+        let refused = |why: &str| RuntimeError::Refused { id: id.clone(), why: why.to_owned() };
+        match self.entry(id)?.phase {
+            ContainerPhase::Creating => return Err(refused("the container does not run yet")),
+            ContainerPhase::Running { paused: true, .. } => {
+                return Err(refused("the container is paused"));
+            }
+            ContainerPhase::Running { .. } => {}
+            ContainerPhase::Exited(_) => return Err(RuntimeError::NotRunning(id.clone())),
+        }
+        let gone = || RuntimeError::NotRunning(id.clone());
+        let started = record::read_started(&self.record_dir(id)).ok_or_else(gone)?;
+        let pid = Pid::from_raw(started.pid).ok_or_else(gone)?;
+        let first = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| gone())?;
+        // The process may have ended and its number be another's: its record tells.
+        let same = record::start_time(started.pid) == Some(started.start_time);
+        if same { Ok(first) } else { Err(gone()) }
     }
 }
 
@@ -133,12 +168,19 @@ fn pipes(stdin: bool) -> io::Result<(Vec<OwnedFd>, Pipes)> {
         let (read, write) = pipe()?;
         (read, Some(write))
     } else {
-        (std::fs::File::open("/dev/null")?.into(), None)
+        (File::open("/dev/null")?.into(), None)
     };
     let (read_out, output) = pipe()?;
     let (read_err, error) = pipe()?;
     let ours = Pipes { input: write, output: Some(read_out), error: Some(read_err) };
     Ok((vec![input, output, error], ours))
+}
+
+/// For a program that nobody listens to.
+fn nowhere() -> io::Result<(Vec<OwnedFd>, Pipes)> {
+    let null = || File::options().read(true).write(true).open("/dev/null");
+    let streams: io::Result<Vec<OwnedFd>> = (0..3).map(|_| null().map(Into::into)).collect();
+    Ok((streams?, Pipes::default()))
 }
 
 impl Exec {

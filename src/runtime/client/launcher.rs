@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::launcher::SOCKET;
 use super::super::protocol::{self, Reply, Request};
+use super::start::failed;
 use super::{Runtime, RuntimeError};
 use crate::sys::{process, seqpacket};
 
@@ -36,6 +37,26 @@ impl Runtime {
             Err(_) => {}
         }
         self.start_launcher()
+    }
+
+    /// Sends the launcher a packet about the container with the record `dir`.
+    pub(super) fn tell_launcher(
+        &self,
+        packet: &[u8],
+        fds: &[BorrowedFd<'_>],
+        dir: &Path,
+    ) -> Result<OwnedFd, RuntimeError> {
+        let send = |socket: &OwnedFd| seqpacket::send(socket, packet, fds);
+        // The launcher is nearly always there, and of this build since the daemon's start: only if it is
+        // not there is one looked for.
+        if let Ok(socket) = seqpacket::connect(&self.inner.instance.run, SOCKET)
+            && send(&socket).is_ok()
+        {
+            return Ok(socket);
+        }
+        let socket = self.connect_launcher()?;
+        send(&socket).map_err(|source| failed("hand over", dir, source))?;
+        Ok(socket)
     }
 
     fn start_launcher(&self) -> Result<OwnedFd, RuntimeError> {

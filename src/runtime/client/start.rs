@@ -154,20 +154,28 @@ impl Runtime {
         let Decided { container, guarded, network, namespaces } = self.decide(request)?;
         let container = &container;
         let devices = compile::allowed_devices(container)?;
+        let seccomp_profile = compile::seccomp_profile(container)?;
         make_record_dir(&dir)?;
         let path = self.cgroup_path(container);
+        if container.cgroup_parent.is_some() {
+            // Whoever finds the record unfinished would not know where to look.
+            record::write_place(&dir, &path)
+                .map_err(|source| failed("write a record in", &dir, source))?;
+        }
         let cgroup = self.inner.cgroups.create(&path, &container.resources, &devices)?.parts();
         let asked = Asked {
             container: Arc::new(container.clone()),
             cgroup: cgroup.clone(),
             log_dir: request.log_dir.clone(),
-            seccomp_profile: compile::seccomp_profile(container)?,
+            seccomp_profile,
         };
+        // From here on whoever removes the container knows of its cgroup, whatever fails next.
+        let asked = Arc::new(asked);
+        if let Some(entry) = self.lock().get_mut(&container.id) {
+            entry.asked = Arc::clone(&asked);
+        }
         record::write_asked(&dir, &asked)
             .map_err(|source| failed("write a record in", &dir, source))?;
-        if let Some(entry) = self.lock().get_mut(&container.id) {
-            entry.asked = Arc::new(asked);
-        }
         let plan = compile::start(Wish {
             container,
             rootfs: &request.rootfs,
@@ -238,17 +246,7 @@ impl Runtime {
         fds.extend(namespaces.iter().map(OwnedFd::as_fd));
         let length = u64::try_from(plan.len()).unwrap_or(u64::MAX);
         let packet = protocol::packet(&Request::Start { length });
-        let send = |socket: &OwnedFd| seqpacket::send(socket, &packet, &fds);
-        // The launcher is nearly always there: only if it is not is one looked for.
-        let run = &self.inner.instance.run;
-        if let Ok(socket) = seqpacket::connect(run, super::super::launcher::SOCKET)
-            && send(&socket).is_ok()
-        {
-            return Ok(socket);
-        }
-        let socket = self.connect_launcher()?;
-        send(&socket).map_err(|source| failed("hand over", dir, source))?;
-        Ok(socket)
+        self.tell_launcher(&packet, &fds, dir)
     }
 
     /// Waits until the program runs, then leaves the connection to a watcher.

@@ -1,6 +1,5 @@
 //! Hearing of containers: those that were just started, and those that were there before.
 
-use std::io;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -29,11 +28,19 @@ impl Runtime {
         for entry in entries {
             let entry = entry.map_err(|source| failed("read", &records, source))?;
             let name = entry.file_name();
-            let Ok(id) = ContainerId::from_str(&name.to_string_lossy()) else { continue };
+            let name = name.to_string_lossy();
+            if name.starts_with(record::GONE) {
+                // Nobody needs it; the next daemon tries again.
+                drop(std::fs::remove_dir_all(entry.path()));
+            }
+            let Ok(id) = ContainerId::from_str(&name) else { continue };
             match record::read_asked(&entry.path()) {
+                Ok(asked) if was_never_begun(&entry.path()) => {
+                    self.forget_unfinished(&id, Some(asked));
+                }
                 Ok(asked) => first_words.push(self.adopt_one(id, asked)),
-                // It never got as far as having a shim.
-                Err(error) => self.forget_unfinished(&id, &entry.path(), &error),
+                Err(_) if is_free(&entry.path()) => self.forget_unfinished(&id, None),
+                Err(error) => tracing::warn!("container {id} has a shim and no record: {error}"),
             }
         }
         futures_util::future::join_all(first_words).await;
@@ -79,17 +86,42 @@ impl Runtime {
         self.watch(id.clone(), packets);
     }
 
-    fn forget_unfinished(&self, id: &ContainerId, dir: &Path, error: &io::Error) {
-        if !is_free(dir) {
-            tracing::warn!("container {id} has a shim and no record: {error}");
-            return;
-        }
-        let cgroup = format!("{}/{id}", self.inner.instance.kernel_name());
-        if let Err(error) = self.inner.cgroups.remove_base(&cgroup) {
+    /// Removes what an earlier daemon made for a container and handed to no shim: nothing of it ever ran,
+    /// and whoever wants it asks for it again.
+    fn forget_unfinished(&self, id: &ContainerId, asked: Option<Asked>) {
+        let dir = self.record_dir(id);
+        let removed = match asked {
+            Some(asked) => Cgroup::from_parts(asked.cgroup).remove(),
+            None => {
+                let default = || format!("{}/{id}", self.inner.instance.kernel_name());
+                let path = record::read_place(&dir).unwrap_or_else(default);
+                self.inner.cgroups.remove_base(&path)
+            }
+        };
+        if let Err(error) = removed {
             tracing::warn!("cannot remove what is left of container {id}: {error}");
         }
-        if let Err(error) = std::fs::remove_dir_all(dir) {
+        if let Err(error) = std::fs::remove_dir_all(&dir) {
             tracing::warn!("cannot remove what is left of container {id}: {error}");
+        }
+    }
+
+    /// Waits until the program of a container that is being made runs, whoever asked for it: perhaps an
+    /// earlier daemon, which was killed meanwhile. Its shim goes on alone.
+    ///
+    /// # Errors
+    /// If it has ended, or there is no such container (any more).
+    pub async fn running(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let mut changed = self.changed();
+        loop {
+            changed.mark_unchanged();
+            match self.entry(id)?.phase {
+                ContainerPhase::Running { .. } => return Ok(()),
+                ContainerPhase::Exited(_) => return Err(RuntimeError::NotRunning(id.clone())),
+                ContainerPhase::Creating => {}
+            }
+            // The sender lives as long as this runtime.
+            drop(changed.changed().await);
         }
     }
 
@@ -187,6 +219,12 @@ fn wait_until_empty(cgroup: &Cgroup) {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Whether there is no shim, and never was one that got as far as making the first process. With the
+/// lock free nothing is written any more, so it is looked at first.
+fn was_never_begun(dir: &Path) -> bool {
+    is_free(dir) && !record::is_begun(dir)
 }
 
 /// Whether no shim holds the lock.

@@ -1,5 +1,6 @@
-//! A further program in a container that runs: a copy of the shim makes it, watches it, and answers
-//! for it.
+//! A further program in a container that runs: a copy of the launcher makes it, watches it, and answers
+//! for it. The container's shim has no part in it: it may be of an earlier build, and would misread what
+//! is to be done.
 
 mod inside;
 
@@ -13,7 +14,7 @@ use rustix::thread::ThreadNameSpaceType;
 
 use super::cgroup::Cgroup;
 use super::init::{CANNOT_MAKE, Doing as _, Failure, Report, Stdio};
-use super::plan::ExecPlan;
+use super::plan::{ExecOrder, ExecPlan};
 use super::protocol::{self, Reply};
 use super::{shim, wire};
 use crate::sys::clone::{self, Cloned, SingleThreaded};
@@ -27,16 +28,15 @@ pub(super) struct Place<'a> {
     pub cgroup: &'a Cgroup,
 }
 
-/// Runs the program whose plan, of `length` bytes, is in the first of `fds`, and answers on
+/// Runs the program whose order, of `length` bytes, is in the first of `fds`, and answers on
 /// `connection`. Ends the process.
 pub(super) fn main(
     connection: OwnedFd,
     length: u64,
     fds: Vec<OwnedFd>,
-    place: Place<'_>,
     single: &SingleThreaded,
 ) -> ! {
-    let answer = match serve(&connection, length, fds, &place, single) {
+    let answer = match serve(&connection, length, fds, single) {
         Ok(code) => Reply::ExecEnded(code),
         Err(failure) => Reply::ExecFailed(failure.code, failure.message),
     };
@@ -48,22 +48,23 @@ fn serve(
     connection: &OwnedFd,
     length: u64,
     fds: Vec<OwnedFd>,
-    place: &Place<'_>,
     single: &SingleThreaded,
 ) -> Result<i32, Failure> {
-    let mut keep = [connection, place.first].map(AsRawFd::as_raw_fd).to_vec();
+    signals::block_all();
+    let mut keep = vec![connection.as_raw_fd()];
     keep.extend(fds.iter().map(AsRawFd::as_raw_fd));
-    clone::close_others(&mut keep).doing(|| "leave the shim")?;
-    rustix::process::set_child_subreaper(None).doing(|| "leave the shim")?;
+    clone::close_others(&mut keep).doing(|| "leave the launcher")?;
+    rustix::process::setsid().doing(|| "leave the launcher")?;
+    rustix::process::set_child_subreaper(None).doing(|| "leave the launcher")?;
     let _only_looks = title::set("orca-exec", "orca exec", single);
-    seqpacket::set_nonblocking(connection, false).doing(|| "answer the daemon")?;
 
     let mut fds = fds.into_iter();
-    let memory = fds.next().ok_or_else(|| Failure::new("the plan is missing"))?;
-    let plan = shim::read_memory(&memory, length)
-        .and_then(|bytes| wire::decode::<ExecPlan>(&bytes).map_err(io::Error::other))
-        .doing(|| "read the plan")?;
+    let memory = fds.next().ok_or_else(|| Failure::new("the order is missing"))?;
+    let ExecOrder { cgroup, detached, plan } = shim::read_memory(&memory, length)
+        .and_then(|bytes| wire::decode(&bytes).map_err(io::Error::other))
+        .doing(|| "read the order")?;
     drop(memory);
+    let first = fds.next().ok_or_else(|| Failure::new("the container did not come along"))?;
     let stdio = match (fds.next(), fds.next(), fds.next()) {
         (Some(input), Some(output), Some(error)) => {
             Some(Stdio { streams: [input, output, error], terminal: false })
@@ -71,8 +72,9 @@ fn serve(
         _ if plan.tty => None,
         _ => return Err(Failure::new("the program's streams did not come along")),
     };
-    let program = begin(plan, stdio, place, single)?;
-    watch(connection, &program)
+    let place = Place { first: &first, cgroup: &Cgroup::from_parts(cgroup) };
+    let program = begin(plan, stdio, &place, single)?;
+    watch(connection, &program, detached)
 }
 
 /// A program on its way.
@@ -135,8 +137,9 @@ fn enter_time(first: &OwnedFd) -> Result<(), Failure> {
     }
 }
 
-/// Tells how the program gets on until it ends. If nobody wants to know any more, it is killed.
-fn watch(connection: &OwnedFd, program: &Program) -> Result<i32, Failure> {
+/// Tells how the program gets on until it ends. If nobody wants to know any more, it is killed, unless
+/// it is to go on alone.
+fn watch(connection: &OwnedFd, program: &Program, detached: bool) -> Result<i32, Failure> {
     let mut terminal = None;
     while let Some((report, fds)) =
         Report::receive(&program.reports).doing(|| "hear the program")?
@@ -148,11 +151,11 @@ fn watch(connection: &OwnedFd, program: &Program) -> Result<i32, Failure> {
         }
     }
     let doing = || "answer the daemon";
-    if say(connection, &Reply::ExecStarted(program.pid), terminal.as_ref()).is_err() {
+    if say(connection, &Reply::ExecStarted(program.pid), terminal.as_ref()).is_err() && !detached {
         kill(program);
     }
     drop(terminal);
-    let mut watched = true;
+    let mut watched = !detached;
     loop {
         let mut fds = vec![PollFd::new(&program.pidfd, PollFlags::IN)];
         if watched {

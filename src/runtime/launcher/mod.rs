@@ -1,4 +1,5 @@
-//! The launcher: a small process with one thread that copies itself into shims.
+//! The launcher: a small process with one thread that copies itself into shims, and into those who run
+//! further programs in containers.
 //!
 //! The daemon is large and has threads, so copying it is slow and unsafe; the launcher is neither. It
 //! outlives the daemon that started it, and the containers outlive the launcher.
@@ -14,7 +15,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::protocol::{self, Reply, Request};
-use super::shim;
+use super::{exec, shim};
 use crate::model::Instance;
 use crate::sys::clone::{self, Forked, SingleThreaded};
 use crate::sys::{heap, seqpacket, signals, title};
@@ -115,6 +116,7 @@ fn answer_or_fail(connection: OwnedFd, single: &SingleThreaded) -> io::Result<()
             reply(&connection, &Reply::Done)
         }
         Ok(Request::Start { length }) => shim::main(connection, length, received, single),
+        Ok(Request::Exec { length }) => exec::main(connection, length, received, single),
         _ => reply(&connection, &Reply::Unknown),
     }
 }

@@ -40,11 +40,6 @@ impl Connection {
         &self.socket
     }
 
-    /// Its socket, for somebody else to answer.
-    pub(super) fn into_socket(self) -> OwnedFd {
-        self.socket
-    }
-
     /// From now on it hears of each change.
     pub(super) fn watch(&mut self, status: Status) {
         self.watching = true;

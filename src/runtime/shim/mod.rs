@@ -52,7 +52,7 @@ pub(super) fn main(daemon: OwnedFd, length: u64, fds: Vec<OwnedFd>, single: &Sin
         Ok(begun) => match Shim::new(begun, (dir, space), (listener, daemon)) {
             Ok(mut shim) => {
                 heap::trim();
-                shim.run(single);
+                shim.run();
             }
             Err(error) => tracing::error!("the shim cannot watch its container: {error}"),
         },

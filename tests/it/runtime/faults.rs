@@ -88,6 +88,55 @@ async fn a_start_that_is_cut_off_leaves_nothing_odd() {
 }
 
 #[tokio::test]
+async fn a_start_that_was_handed_to_nobody_is_as_if_it_had_never_been() {
+    let bed = Bed::new().await;
+    let mut request = bed.request(&["true"]);
+    request.container.cgroup_parent = Some("/orca-test-parent".to_owned());
+    let id = request.container.id.clone();
+    let dir = bed.instance.run.join("c").join(id.as_str());
+    bed.runtime.start(request.clone()).await.unwrap();
+    bed.wait(&id).await;
+    // As a daemon leaves it that is killed before it has found a launcher: a record, a cgroup, a socket.
+    let record = std::fs::read(dir.join("container.json")).unwrap();
+    let place = std::fs::read(dir.join("place")).unwrap();
+    bed.runtime.remove(&id).await.unwrap();
+    for known in [true, false] {
+        std::fs::create_dir_all(dir.join("root")).unwrap();
+        std::fs::write(dir.join("place"), &place).unwrap();
+        std::fs::write(dir.join("lock"), "").unwrap();
+        if known {
+            std::fs::write(dir.join("container.json"), &record).unwrap();
+        }
+        let cgroups = make_cgroups(&String::from_utf8_lossy(&place));
+        let again = open(&bed.instance).await;
+        assert_eq!(again.containers().len(), 0, "it did not run, so it did not end either");
+        assert!(!dir.exists());
+        for cgroup in cgroups {
+            assert!(!cgroup.exists(), "{}", cgroup.display());
+            std::fs::remove_dir(cgroup.parent().unwrap()).unwrap();
+        }
+        // It is asked for once more, and runs.
+        request.rootfs = bed.request(&["true"]).rootfs;
+        again.start(request.clone()).await.unwrap();
+        assert_eq!(again.wait(&id).await.unwrap().code, 0);
+        again.remove(&id).await.unwrap();
+    }
+    bed.end().await;
+}
+
+/// The cgroups of that name, in each hierarchy where a container has one.
+fn make_cgroups(place: &str) -> Vec<std::path::PathBuf> {
+    let base = Path::new("/sys/fs/cgroup");
+    let hierarchies = ["memory", "pids", "cpu", "devices", "freezer"].map(|name| base.join(name));
+    let there = hierarchies.into_iter().filter(|one| one.join("cgroup.procs").exists());
+    let made: Vec<_> = there.map(|one| one.join(place.trim_start_matches('/'))).collect();
+    for one in &made {
+        std::fs::create_dir_all(one).unwrap();
+    }
+    made
+}
+
+#[tokio::test]
 async fn processes_have_an_end_and_the_container_can_still_be_removed() {
     let bed = Bed::new().await;
     let mut request = bed.shell("f() { f | f & }; f; sleep 100");

@@ -9,3 +9,4 @@ mod life;
 mod mounts;
 mod settings;
 mod users;
+mod versions;

@@ -7,6 +7,7 @@
 pub(crate) mod images;
 pub(crate) mod leaks;
 mod programs;
+pub(crate) mod remains;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -47,7 +47,7 @@ pub(crate) struct LsArgs {
 
 /// Runs `image ls`.
 pub(super) async fn run(context: &Context, args: LsArgs) -> Outcome<u8> {
-    let images = match context.client_if_running().await? {
+    let images = match context.client_unless_stopped().await? {
         Some(client) => client.list_images().await?,
         None => Vec::new(),
     };

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::super::output::{Stream, Viewer};
 use super::{LISTENS, Shim, Unheard};
-use crate::runtime::exec;
 use crate::runtime::protocol::{Reply, Request};
-use crate::sys::clone::{self, Forked, SingleThreaded};
 use crate::sys::signals;
 
 impl Shim {
-    pub(super) fn answer(&mut self, at: usize, single: &SingleThreaded) {
+    pub(super) fn answer(&mut self, at: usize) {
         let Some((request, fds)) = self.connections[at].request() else { return };
         let reply = match request {
             Request::Watch => {
@@ -23,13 +21,16 @@ impl Shim {
             Request::Stop { signal, grace } => self.stop(signal, Duration::from_millis(grace)),
             Request::Pause => self.pause(),
             Request::Resume => self.resume(),
-            Request::Exec { length } => return self.exec(at, length, fds, single),
             Request::Attach => return self.attach(at, fds),
             Request::CloseStdin => {
                 self.begun.input = self.begun.input.take().filter(|_| self.begun.tty);
                 Ok(())
             }
-            Request::Hello | Request::Retire | Request::Start { .. } => {
+            Request::Hello
+            | Request::Retire
+            | Request::Start { .. }
+            // Before this build it was the shim's work.
+            | Request::Exec { .. } => {
                 return self.connections[at].reply(&Reply::Unknown, None);
             }
         };
@@ -75,36 +76,6 @@ impl Shim {
         self.status.paused = false;
         self.tell();
         Ok(())
-    }
-
-    /// A copy of this process runs the program and answers; this one stays out of it.
-    pub(super) fn exec(
-        &mut self,
-        at: usize,
-        length: u64,
-        fds: Vec<OwnedFd>,
-        single: &SingleThreaded,
-    ) {
-        let refused = match (self.status.pid, self.status.paused) {
-            (0, _) => Some("the container does not run yet".to_owned()),
-            (_, true) => Some("the container is paused".to_owned()),
-            _ => None,
-        };
-        if let Some(why) = refused {
-            return self.connections[at].reply(&Reply::Failed(why), None);
-        }
-        match clone::fork(single) {
-            Ok(Forked::Parent(_)) => self.connections[at].gone = true,
-            Ok(Forked::Child) => {
-                let connection = self.connections.swap_remove(at).into_socket();
-                let place = exec::Place { first: &self.begun.pidfd, cgroup: &self.begun.cgroup };
-                exec::main(connection, length, fds, place, single)
-            }
-            Err(error) => {
-                let why = format!("cannot make a process: {error}");
-                self.connections[at].reply(&Reply::Failed(why), None);
-            }
-        }
     }
 
     pub(super) fn attach(&mut self, at: usize, fds: Vec<OwnedFd>) {

@@ -20,7 +20,6 @@ use super::super::record::ExitSpace;
 use super::begin::Begun;
 use super::connection::{Connection, MOST};
 use super::output::{CHUNK, Read, STALL};
-use crate::sys::clone::SingleThreaded;
 use crate::sys::{seqpacket, signals};
 
 /// How long after a kill that did not work it is tried again.
@@ -97,17 +96,17 @@ impl Shim {
     }
 
     /// Runs until the container has ended and that is written down.
-    pub(super) fn run(&mut self, single: &SingleThreaded) {
+    pub(super) fn run(&mut self) {
         // Who asked to be attached before the start sees the output from its first byte.
         self.welcome();
         for at in 0..self.connections.len() {
-            self.answer(at, single);
+            self.answer(at);
         }
         while self.ended.is_none() {
             match self.wait() {
                 Ok(happened) => {
                     for source in happened {
-                        self.handle(source, single);
+                        self.handle(source);
                     }
                 }
                 Err(error) => {
@@ -172,13 +171,13 @@ impl Shim {
         stalls.chain(self.kill_at).chain(unheard).min()
     }
 
-    fn handle(&mut self, source: Source, single: &SingleThreaded) {
+    fn handle(&mut self, source: Source) {
         match source {
             Source::Children => self.reap(),
             Source::Reports => self.hear_reports(),
             Source::Listener => self.welcome(),
             Source::Output(at) => self.pass_on(at),
-            Source::Connection(at) => self.answer(at, single),
+            Source::Connection(at) => self.answer(at),
             Source::Viewer(at, number) => {
                 let connection = &mut self.connections[at];
                 let there = connection.viewers[number].catch_up();
