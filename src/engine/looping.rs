@@ -24,6 +24,14 @@ const ROUNDS_MAX: usize = 64;
 /// The longest rest between two passes for news of the host.
 const REST_MAX: Duration = Duration::from_millis(20);
 
+/// How long whoever has worked on everything there is rests before news make them do so again. The work
+/// costs as much as there are containers, and a hundred starts make hundreds of news: those that come
+/// meanwhile share the next turn, and most of the processors is left to the starts. With few containers
+/// that is no time at all.
+pub(super) fn rest(worked: Duration) -> Duration {
+    (3 * worked).min(REST_MAX)
+}
+
 /// The wait after a pass that could not be finished.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
@@ -42,10 +50,7 @@ pub async fn run<H: Host>(start: Start<H>, mut ends: Ends, mut stop: oneshot::Re
     loop {
         let began = Instant::now();
         let wake_at = state.pass(&ends, &mut waiting).await;
-        // A pass costs as much as there are containers, and a hundred starts make hundreds of news. So
-        // it rests as long as it has worked: news that come meanwhile share a pass. With few
-        // containers that is no time at all.
-        let rested = Instant::now() + began.elapsed().min(REST_MAX);
+        let rested = Instant::now() + rest(began.elapsed());
         // Cancel-safe: a receiver loses nothing when its wait is dropped, a timer has nothing to lose.
         tokio::select! {
             biased;

@@ -101,27 +101,26 @@ impl Network {
         ];
         shared.extend(aliases.iter().map(|alias| format!("{alias}.{network}")));
         shared.extend(aliases);
+        let names = self.names.entry(project.to_owned()).or_default();
+        let mut add = |name: &str, addresses: &[IpAddr]| {
+            names.entry(name.to_lowercase()).or_default().extend(addresses);
+        };
         for shared in shared {
-            self.add(project, &shared, &answering);
+            add(&shared, &answering);
         }
         for (id, task) in tasks {
             let Some(address) = task.addresses.get(network) else { continue };
             let own_name = container::name(&stack.project, name, task.slot);
             let alone = if look.running(*id, task).is_some() { ips(address) } else { Vec::new() };
-            self.add(project, &own_name, &alone);
-            self.add(project, &format!("{own_name}.{network}"), &alone);
+            add(&own_name, &alone);
+            add(&format!("{own_name}.{network}"), &alone);
             if let Some(container) = look.container(*id, task) {
-                self.add(project, container.id.short(), &alone);
+                add(container.id.short(), &alone);
             }
             for ip in alone {
                 self.reverse.insert(ip, format!("{own_name}.{network}"));
             }
         }
-    }
-
-    fn add(&mut self, project: &str, name: &str, addresses: &[IpAddr]) {
-        let names = self.names.entry(project.to_owned()).or_default();
-        names.entry(name.to_lowercase()).or_default().extend(addresses);
     }
 }
 

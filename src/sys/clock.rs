@@ -1,5 +1,6 @@
 //! The host's clocks.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -19,8 +20,12 @@ pub fn wall() -> Timestamp {
 
 /// This boot's identity; empty where `/proc` does not tell.
 pub fn boot_id() -> BootId {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    BootId(id.trim().to_owned())
+    // It is asked for at every pass, and no process sees two of them.
+    static BOOT: LazyLock<String> = LazyLock::new(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    });
+    BootId(BOOT.clone())
 }
 
 /// All of them.

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::LinuxHost;
-use crate::engine::Host as _;
+use crate::engine::{Host as _, looping};
 use crate::model::{HeldPort, NetdReport, NetdState, NetworkTable, Protocol};
 use crate::plan;
 
@@ -86,6 +86,7 @@ async fn answer(host: Weak<LinuxHost>, mut asked: watch::Receiver<u64>) {
     let mut last = None;
     let mut generation = 0;
     while asked.changed().await.is_ok() {
+        let began = Instant::now();
         loop {
             let Some(host) = host.upgrade().filter(|host| !host.naming.is_closed()) else { return };
             let question = *asked.borrow_and_update();
@@ -108,6 +109,7 @@ async fn answer(host: Weak<LinuxHost>, mut asked: watch::Receiver<u64>) {
             host.naming.done.send_replace(question);
             break;
         }
+        sleep(looping::rest(began.elapsed())).await;
     }
 }
 

@@ -110,7 +110,7 @@ impl LogWriter {
         let mut rest = bytes;
         while !rest.is_empty() {
             let window = &rest[..rest.len().min(MAX_BYTES + 1)];
-            let (line, partial) = match window.iter().position(|byte| *byte == b'\n') {
+            let (line, partial) = match memchr::memchr(b'\n', window) {
                 Some(end) => (&rest[..end], false),
                 None => (&rest[..rest.len().min(MAX_BYTES)], true),
             };
