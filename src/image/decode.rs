@@ -45,9 +45,17 @@ pub(crate) fn unpacked<'a>(
     input: impl Read + Send + 'a,
     limits: Limits,
 ) -> io::Result<Box<dyn Read + Send + 'a>> {
+    told(input, limits).map(|(_, unpacked)| unpacked)
+}
+
+/// The same, and how it is packed.
+pub(crate) fn told<'a>(
+    input: impl Read + Send + 'a,
+    limits: Limits,
+) -> io::Result<(Packing, Box<dyn Read + Send + 'a>)> {
     let mut input = Counted { input: BufReader::with_capacity(128 << 10, input), count: 0 };
     let packing = Packing::of(input.input.fill_buf()?);
-    Ok(match packing {
+    let unpacked: Box<dyn Read + Send + 'a> = match packing {
         Packing::Plain => Box::new(input),
         Packing::Gzip => Box::new(Ratio::new(MultiGzDecoder::new(input), limits)),
         Packing::Zstd => Box::new(Ratio::new(Zstd::new(input), limits)),
@@ -55,7 +63,8 @@ pub(crate) fn unpacked<'a>(
             let reason = format!("{name} compression is not supported; use gzip, zstd or none");
             return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
         }
-    })
+    };
+    Ok((packing, unpacked))
 }
 
 /// A reader that knows how much was taken from it.

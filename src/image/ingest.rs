@@ -10,7 +10,7 @@ use super::disk::locked;
 use super::document::{self, Descriptor, Manifest, chain_ids, check_platform, media};
 use super::error::{Result, bad};
 use super::index::{self, Source};
-use super::layers::{Unpacked, unpack};
+use super::layers::{Unpacked, unpack_arriving};
 use super::reference::Reference;
 use super::spool::{Spool, Spooled};
 use super::staging::{Staging, check};
@@ -73,7 +73,7 @@ impl Pool {
         let (done, result) = mpsc::channel();
         let (dir, input) = (staging.fresh(), spool.reader());
         let limits = staging.store().shared.limits;
-        let job = move || drop(done.send(unpack(&dir, input, None, limits)));
+        let job = move || drop(done.send(unpack_arriving(&dir, input, limits)));
         // The threads live as long as the pool; if they did not, the result would be missing.
         drop(self.jobs.send(Box::new(job)));
         result

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::decode;
+use super::decode::{self, Packing};
 use super::disk::write_atomic;
 use super::document::{self, Manifest, finished};
 use super::error::{Doing as _, ImageError, Result, bad};
 use super::limits::Limits;
+use super::spool::{SpoolReader, Sum};
 use super::staging::{Staging, check, remove};
 use super::store::Store;
 use super::unpack::{Applied, Applier, Halt, Merged, settle};
@@ -56,23 +57,43 @@ pub(super) fn unpack(
     below: Option<Merged>,
     limits: Limits,
 ) -> Result<Unpacked> {
+    put(dir, decode::unpacked(input, limits).map_err(broken)?, below, limits, None)
+}
+
+/// The same of a blob that is being written. Who writes it takes its digest; of one that is not packed
+/// that is the digest of the archive too.
+pub(super) fn unpack_arriving(dir: &Path, blob: SpoolReader, limits: Limits) -> Result<Unpacked> {
+    let sum = blob.sum();
+    let (packing, input) = decode::told(blob, limits).map_err(broken)?;
+    put(dir, input, None, limits, (packing == Packing::Plain).then_some(sum))
+}
+
+/// Puts the files of an archive into `dir`. `sum` has its digest, if somebody else takes that.
+fn put(
+    dir: &Path,
+    input: impl Read,
+    below: Option<Merged>,
+    limits: Limits,
+    sum: Option<Sum>,
+) -> Result<Unpacked> {
     let root = dir.join("fs");
     fs::create_dir_all(&root).doing("make", &root)?;
-    let failed = |path: &str, source| ImageError::Io { doing: format!("unpack {path}"), source };
-    let whole = |source| failed("the archive", source);
-    let input = decode::unpacked(input, limits).map_err(whole)?;
-    let mut hashed = Hashed { input, hash: Sha256::new(), count: 0 };
+    let mut input = Measured { input, hash: sum.is_none().then(Sha256::new), count: 0 };
     let applier = Applier::new(&root, below, limits).doing("open", &root)?;
-    let mut applied = match applier.apply(&mut hashed) {
+    let mut applied = match applier.apply(&mut input) {
         Ok(applied) => Some(applied),
         Err(Halt::NeedsBelow) => None,
         Err(Halt::Failed { path, error }) => return Err(failed(&path, error)),
     };
-    io::copy(&mut hashed, &mut io::sink()).map_err(whole)?;
+    io::copy(&mut input, &mut io::sink()).map_err(broken)?;
     if let Some(applied) = &mut applied {
-        applied.archive = hashed.count;
+        applied.archive = input.count;
     }
-    Ok(Unpacked { dir: dir.to_owned(), diff_id: finished(&hashed.hash.finalize()), applied })
+    let diff_id = match sum {
+        Some(sum) => sum.get().map_err(broken)?,
+        None => finished(&input.hash.unwrap_or_default().finalize()),
+    };
+    Ok(Unpacked { dir: dir.to_owned(), diff_id, applied })
 }
 
 impl Unpacked {
@@ -82,16 +103,27 @@ impl Unpacked {
     }
 }
 
-struct Hashed<R> {
+fn failed(path: &str, source: io::Error) -> ImageError {
+    ImageError::Io { doing: format!("unpack {path}"), source }
+}
+
+fn broken(source: io::Error) -> ImageError {
+    failed("the archive", source)
+}
+
+/// Counts what is read, and may take its digest.
+struct Measured<R> {
     input: R,
-    hash: Sha256,
+    hash: Option<Sha256>,
     count: u64,
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for Measured<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.input.read(buffer)?;
-        self.hash.update(&buffer[..got]);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..got]);
+        }
         self.count += got as u64;
         Ok(got)
     }

@@ -45,8 +45,8 @@ struct Growing {
 #[derive(Debug, Default)]
 struct State {
     written: u64,
-    /// `Some(true)` once it is whole, `Some(false)` once it never will be.
-    ended: Option<bool>,
+    /// `Some` with its digest once it is whole, `Some(None)` once it never will be.
+    ended: Option<Option<Digest>>,
     /// Its reader wants no more: what came was bad.
     abandoned: bool,
 }
@@ -112,20 +112,20 @@ impl Spool {
     pub(super) fn finish(self) -> Spooled {
         let size = locked(&self.shared.state).written;
         let digest = finished(&self.hash.clone().finalize());
-        self.shared.end(true);
+        self.shared.end(Some(digest.clone()));
         Spooled { path: self.path.clone(), digest, size }
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.shared.end(false);
+        self.shared.end(None);
     }
 }
 
 impl Growing {
-    fn end(&self, whole: bool) {
-        locked(&self.state).ended.get_or_insert(whole);
+    fn end(&self, digest: Option<Digest>) {
+        locked(&self.state).ended.get_or_insert(digest);
         self.more.notify_all();
     }
 }
@@ -163,14 +163,36 @@ pub(super) struct SpoolReader {
     offset: u64,
 }
 
+/// The digest of a blob, once it is whole.
+#[derive(Debug)]
+pub(super) struct Sum(Arc<Growing>);
+
+impl SpoolReader {
+    /// The digest of the blob: whoever writes it takes it.
+    pub(super) fn sum(&self) -> Sum {
+        Sum(self.shared.clone())
+    }
+}
+
+impl Sum {
+    /// The digest, if all has been written. Who has read the blob to its end need not wait for it.
+    pub(super) fn get(&self) -> io::Result<Digest> {
+        locked(&self.0.state).ended.clone().flatten().ok_or_else(never)
+    }
+}
+
+fn never() -> io::Error {
+    io::Error::other("the rest never came")
+}
+
 impl Read for SpoolReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = locked(&self.shared.state);
         // Ends with the spool: it says so when it is finished or dropped.
         while state.written == self.offset {
-            match state.ended {
-                Some(true) => return Ok(0),
-                Some(false) => return Err(io::Error::other("the rest never came")),
+            match &state.ended {
+                Some(Some(_)) => return Ok(0),
+                Some(None) => return Err(never()),
                 None => {}
             }
             state = self.shared.more.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);

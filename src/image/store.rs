@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::builtin;
 use super::config::{ConfigFile, HistoryEntry};
-use super::disk::{hold, locked, set_private, write_atomic};
+use super::disk::{hold, locked, set_private, spread, write_atomic};
 use super::document::{self, Manifest, Platform, chain_ids};
 use super::error::{Doing as _, ImageError, Result};
 use super::index;
@@ -98,6 +98,7 @@ impl Store {
         }
         let containers = root.join("containers");
         fs::create_dir_all(&containers).doing("make", &containers)?;
+        spread(&images.join("staging"));
         // What is in images and containers, setuid programs too, is not for the host's users
         // (CVE-2021-41091).
         set_private(&images)?;
