@@ -39,7 +39,11 @@ struct File {
 
 /// As docker writes them, for its own registry; or for each registry.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "registry-mirrors must be a list of mirrors of docker.io, or an object with a list of \
+                 mirrors for each registry"
+)]
 enum Mirrors {
     Dockers(Vec<String>),
     Each(BTreeMap<String, Vec<String>>),
@@ -176,6 +180,8 @@ mod tests {
         for (text, said) in [
             (r#"{"insecure-registry": []}"#, "unknown field `insecure-registry`"),
             (r#"{"registry-mirrors": ["https://m.lan/path"]}"#, "`https://m.lan/path` is no host"),
+            (r#"{"registry-mirrors": "m.lan"}"#, "must be a list of mirrors"),
+            ("{\n  \"proxies\": 7\n}", "at line 2 column 14"),
             ("{", "EOF"),
         ] {
             fs::write(&path, text).unwrap();

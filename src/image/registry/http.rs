@@ -24,15 +24,17 @@ use tokio::time::timeout;
 
 use super::connect::connect;
 use super::proxy::Proxy;
-use super::settings::{Registries, Timeouts};
+use super::settings::{Registries, Timeouts, Watcher};
 use super::tls;
 use super::url::{Scheme, Url};
 
 /// Sends requests, one after another, and keeps connections open between them.
 pub(super) struct Client<'a> {
-    runtime: Runtime,
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
     registries: &'a Registries,
     timeouts: Timeouts,
+    watcher: &'a dyn Watcher,
     idle: RefCell<HashMap<(Scheme, String), Connection>>,
 }
 
@@ -45,8 +47,8 @@ pub(super) struct Asked<'a> {
     pub(super) headers: Vec<(HeaderName, String)>,
     /// Sent as it is; a stream is read to its end, which must come at the length given.
     pub(super) body: Sent<'a>,
-    /// Told, now and then, how many bytes of the body have gone; says whether to go on.
-    pub(super) report: Option<&'a dyn Fn(u64) -> bool>,
+    /// Told, now and then, how many bytes of the body have gone.
+    pub(super) report: Option<&'a dyn Fn(u64)>,
 }
 
 /// The body of a request.
@@ -74,6 +76,8 @@ pub(super) struct Received<'a> {
     client: &'a Client<'a>,
     incoming: Incoming,
     rest: Bytes,
+    /// How long it was waited for how many bytes, lately.
+    lately: (Duration, u64),
     /// Given back to the client at the end of the body.
     connection: Option<((Scheme, String), Connection)>,
 }
@@ -92,14 +96,17 @@ impl Asked<'_> {
 }
 
 const REDIRECTIONS: usize = 5;
-/// How often the progress of an upload is told.
+/// How many bytes must come in the time that one may wait for the next.
+const DRIP: u64 = 16 << 10;
+/// How often the progress of an upload is told, and looked whether anybody still waits.
 const TICK: Duration = Duration::from_millis(200);
 
 impl<'c> Client<'c> {
-    pub(super) fn new(registries: &'c Registries) -> io::Result<Self> {
+    pub(super) fn new(registries: &'c Registries, watcher: &'c dyn Watcher) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let timeouts = registries.timeouts;
-        Ok(Self { runtime, registries, timeouts, idle: RefCell::default() })
+        let runtime = Some(runtime);
+        Ok(Self { runtime, registries, timeouts, watcher, idle: RefCell::default() })
     }
 
     /// Sends a request. A redirection is followed, if the request may be repeated; who we are is told
@@ -173,14 +180,16 @@ impl<'c> Client<'c> {
                 if since.elapsed() > self.timeouts.idle {
                     return Err(late(self.timeouts.idle));
                 }
-                if asked.report.is_some_and(|report| !report(now)) {
-                    return Err(io::Error::new(io::ErrorKind::Interrupted, "it was cancelled"));
+                if let Some(report) = asked.report {
+                    report(now);
                 }
+                self.wanted()?;
             }
         };
-        let (head, incoming) = self.runtime.block_on(exchange)?.into_parts();
+        let (head, incoming) = self.block_on(exchange)?.into_parts();
         let connection = Some(((url.scheme, url.host.clone()), connection));
-        let body = Received { client: self, incoming, rest: Bytes::new(), connection };
+        let (rest, lately) = (Bytes::new(), (Duration::ZERO, 0));
+        let body = Received { client: self, incoming, rest, lately, connection };
         let (asked, url) = (url.clone(), url.clone());
         Ok(Answer { status: head.status, headers: head.headers, asked, url, body })
     }
@@ -196,8 +205,43 @@ impl<'c> Client<'c> {
         })
     }
 
+    /// Waits for `work`, as long as it may take and somebody wants it.
     fn wait<T>(&self, most: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        self.runtime.block_on(async { timeout(most, work).await }).map_err(|_| late(most))?
+        let until = Instant::now() + most;
+        self.block_on(async {
+            let mut work = pin!(work);
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                if let Ok(done) = timeout(TICK.min(left), &mut work).await {
+                    return done;
+                }
+                if left <= TICK {
+                    return Err(late(most));
+                }
+                self.wanted()?;
+            }
+        })
+    }
+
+    fn block_on<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        self.runtime.as_ref().ok_or(io::ErrorKind::NotConnected)?.block_on(work)
+    }
+
+    /// Fails once nobody wants the answer any more.
+    fn wanted(&self) -> io::Result<()> {
+        match self.watcher.cancelled() {
+            true => Err(io::Error::new(io::ErrorKind::Interrupted, "it was cancelled")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        // A name that is still looked up holds nobody up.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -304,14 +348,34 @@ impl Answer<'_> {
     }
 }
 
+impl Received<'_> {
+    /// Fails if what comes only drips: that would hold us for days.
+    fn check_pace(&mut self, idle: Duration) -> io::Result<()> {
+        let (waited, came) = self.lately;
+        if waited < idle {
+            return Ok(());
+        }
+        self.lately = (Duration::ZERO, 0);
+        if came < DRIP {
+            let reason = format!("only {came} bytes came in {waited:.0?}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+        }
+        Ok(())
+    }
+}
+
 impl Read for Received<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
+            let (idle, began) = (self.client.timeouts.idle, Instant::now());
             let next = async { Ok(self.incoming.frame().await) };
-            match self.client.wait(self.client.timeouts.idle, next)? {
+            match self.client.wait(idle, next)? {
                 Some(frame) => {
                     let frame = frame.map_err(io::Error::other)?;
                     self.rest = frame.into_data().unwrap_or_default();
+                    self.lately.0 += began.elapsed();
+                    self.lately.1 += self.rest.len() as u64;
+                    self.check_pace(idle)?;
                 }
                 None => {
                     if let Some((key, connection)) = self.connection.take() {

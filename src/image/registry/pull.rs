@@ -129,6 +129,7 @@ impl Store {
                 repository: reference.repository.clone(),
                 actions: "pull",
                 sources: Vec::new(),
+                watcher: *watcher,
             };
             match self.pull_from(&place, target) {
                 Ok(pulled) => return Ok(pulled),

@@ -52,6 +52,7 @@ impl Store {
             repository: name.repository.clone(),
             actions: "pull,push",
             sources: siblings(&image, &name),
+            watcher,
         };
         let session = Session::open(&place)?;
         self.send_layers(&place, &manifest, watcher)?;
@@ -154,10 +155,8 @@ impl Upload<'_> {
         }
         if let Some(to) = to {
             let input = self.store.layer_input(digest)?;
-            let report = |done| {
-                self.watcher.progress(Progress::Moved { layer: digest.clone(), done });
-                !self.watcher.cancelled()
-            };
+            let report =
+                |done| self.watcher.progress(Progress::Moved { layer: digest.clone(), done });
             self.session.upload(to, digest, Sent::Stream(input, size), &report)?;
         }
         self.watcher.progress(Progress::Done(digest.clone()));

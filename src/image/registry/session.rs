@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::auth::{self, Challenge};
 use super::http::{Answer, Asked, Client, Received, Sent};
 use super::memory;
-use super::settings::{Host, Registries, Timeouts};
+use super::settings::{Host, Registries, Timeouts, Watcher};
 use super::signature::{self, Signed};
 use super::trouble::{Tried, Trouble};
 use super::url::{Scheme, Url};
@@ -22,7 +22,6 @@ use crate::image::limits::DOCUMENT;
 use crate::model::Digest;
 
 /// What the threads of one transfer share.
-#[derive(Debug)]
 pub(super) struct Place<'a> {
     pub(super) registries: &'a Registries,
     /// The registry's name, as in references.
@@ -35,6 +34,8 @@ pub(super) struct Place<'a> {
     pub(super) actions: &'static str,
     /// Other repositories of the registry, from which layers may be taken over.
     pub(super) sources: Vec<String>,
+    /// Who is told of it, and may end it.
+    pub(super) watcher: &'a dyn Watcher,
 }
 
 /// One thread's connection to a repository.
@@ -77,7 +78,7 @@ struct OneError {
 
 impl<'a> Session<'a> {
     pub(super) fn open(place: &'a Place<'a>) -> Result<Self, ImageError> {
-        let client = Client::new(place.registries);
+        let client = Client::new(place.registries, place.watcher);
         let client = client.map_err(|error| place.failed("reach", error))?;
         Ok(Self { place, client })
     }
@@ -244,7 +245,7 @@ impl<'a> Session<'a> {
         to: Url,
         digest: &Digest,
         body: Sent<'_>,
-        report: &dyn Fn(u64) -> bool,
+        report: &dyn Fn(u64),
     ) -> Tried<()> {
         let asked = Asked {
             method: Method::PUT,

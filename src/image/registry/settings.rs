@@ -100,6 +100,7 @@ impl Registries {
             repository: String::new(),
             actions: "",
             sources: Vec::new(),
+            watcher: &Silent,
         };
         let session = Session::open(&place)?;
         Patience::new(self.timeouts).retry(&Silent, || session.enter())

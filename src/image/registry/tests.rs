@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,7 @@ struct Asked {
     method: String,
     path: String,
     headers: BTreeMap<String, String>,
+    body: String,
 }
 
 /// What is sent back. The length is announced as that of the body, unless it is said otherwise.
@@ -35,10 +36,22 @@ struct Reply {
     announced: Option<usize>,
     /// Keeps the connection open after the body, saying nothing more.
     hang: bool,
+    /// Says nothing at all.
+    silent: bool,
+    /// Sends the body byte by byte, with this pause after each.
+    drip: Option<Duration>,
 }
 
 fn reply(status: u16, body: &[u8]) -> Reply {
-    Reply { status, headers: Vec::new(), body: body.to_vec(), announced: None, hang: false }
+    Reply {
+        status,
+        headers: Vec::new(),
+        body: body.to_vec(),
+        announced: None,
+        hang: false,
+        silent: false,
+        drip: None,
+    }
 }
 
 impl Reply {
@@ -59,7 +72,11 @@ struct Fake {
 
 impl Fake {
     fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1", script)
+    }
+
+    fn at(address: &str, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (log, ending) =
             (Arc::<Mutex<Vec<String>>>::default(), Arc::new(AtomicBool::new(false)));
@@ -89,7 +106,7 @@ impl Fake {
 impl Drop for Fake {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        drop(TcpStream::connect(("localhost", self.port)));
     }
 }
 
@@ -112,14 +129,23 @@ fn serve(stream: &TcpStream, script: &Script, seen: &Mutex<Vec<String>>) {
         let header = |line: &String| {
             line.split_once(": ").map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()))
         };
+        let headers: BTreeMap<String, String> = lines[1..].iter().filter_map(header).collect();
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        input.read_exact(&mut body).unwrap();
         let asked = Asked {
             method: first.next().unwrap(),
             path: first.next().unwrap(),
-            headers: lines[1..].iter().filter_map(header).collect(),
+            headers,
+            body: String::from_utf8(body).unwrap(),
         };
         let range = asked.headers.get("range").map(|range| format!(" {range}")).unwrap_or_default();
         locked(seen).push(format!("{} {}{range}", asked.method, asked.path));
         let reply = script(&asked);
+        if reply.silent {
+            thread::sleep(Duration::from_secs(20));
+            return;
+        }
         let mut text = format!("HTTP/1.1 {} X\r\n", reply.status);
         let length = reply.announced.unwrap_or(reply.body.len());
         write!(text, "content-length: {length}\r\n").unwrap();
@@ -129,7 +155,14 @@ fn serve(stream: &TcpStream, script: &Script, seen: &Mutex<Vec<String>>) {
         let mut output = stream;
         let body = if asked.method == "HEAD" { &[] } else { reply.body.as_slice() };
         let sent = output.write_all(text.as_bytes()).and_then(|()| output.write_all(b"\r\n"));
-        if sent.and_then(|()| output.write_all(body)).is_err() {
+        let sent = sent.and_then(|()| match reply.drip {
+            None => output.write_all(body),
+            Some(pause) => body.iter().try_for_each(|byte| {
+                thread::sleep(pause);
+                output.write_all(&[*byte])
+            }),
+        });
+        if sent.is_err() {
             return;
         }
         if reply.hang {
@@ -341,6 +374,7 @@ fn a_registry_that_ignores_offsets_is_no_problem() {
             method: asked.method.clone(),
             path: asked.path.clone(),
             headers: asked.headers.clone(),
+            body: String::new(),
         };
         asked.headers.remove("range");
         let mut reply = content.answer(&asked);
@@ -501,6 +535,7 @@ fn a_token_is_fetched_once_and_shown_to_nobody_else() {
                 method: "GET".to_owned(),
                 path: content.layer_path(),
                 headers: asked.headers.clone(),
+                body: String::new(),
             };
             asked.headers.remove("host");
             content.answer(&asked)
@@ -621,7 +656,7 @@ fn a_proxy_is_told_which_host_is_meant() {
         assert_eq!(asked.headers["host"], "registry.test");
         let path = asked.path.strip_prefix("http://registry.test").unwrap().to_owned();
         let (method, headers) = (asked.method.clone(), asked.headers.clone());
-        content.answer(&Asked { method, path, headers })
+        content.answer(&Asked { method, path, headers, body: String::new() })
     });
     let mut registries = quick();
     registries.proxies.http = Some(format!("http://me:secret@127.0.0.1:{}", proxy.port));
@@ -748,4 +783,183 @@ fn a_pull_can_be_given_up_from_anywhere() {
     let name = fake.name("x:1");
     let work = move || store.pull(&name, &quick(), &Silent).map(drop).map_err(|e| e.to_string());
     runtime.block_on(async { tokio::task::spawn_blocking(work).await }).unwrap().unwrap();
+}
+
+#[test]
+fn a_pull_that_hangs_ends_when_nobody_wants_it_any_more() {
+    struct Gone(AtomicBool);
+    impl Watcher for Gone {
+        fn progress(&self, _progress: Progress) {}
+
+        fn cancelled(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+    let content = Content::new(gzip);
+    let layer = content.layer_path();
+    // Nothing comes: neither the answer's head, nor its body, nor the whole body.
+    type Hang = fn(&Asked, &str, Reply) -> Reply;
+    let hangs: [Hang; 3] = [
+        |_, _, reply| Reply { silent: true, ..reply },
+        |asked, layer, reply| Reply { silent: asked.path == layer, ..reply },
+        |asked, layer, mut reply| {
+            reply.hang = asked.path == layer;
+            reply.announced = reply.hang.then_some(reply.body.len());
+            reply.body.truncate(if reply.hang { 10 } else { usize::MAX });
+            reply
+        },
+    ];
+    for hang in hangs {
+        let (content, layer) = (content.clone(), layer.clone());
+        let fake = Fake::start(move |asked| hang(asked, &layer, content.answer(asked)));
+        let (_dir, store) = store();
+        let watcher = Gone(AtomicBool::new(false));
+        let (done, ended) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // With the patience of a user: an answer may take a minute.
+                let pulled = store.pull(&fake.name("x:1"), &Registries::default(), &watcher);
+                done.send(pulled.map(drop).map_err(|error| error.to_string())).unwrap();
+            });
+            while fake.log().is_empty() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            watcher.0.store(true, Ordering::Relaxed);
+            let ended = ended.recv_timeout(Duration::from_secs(10)).expect("it goes on");
+            assert!(ended.is_err());
+        });
+    }
+}
+
+#[test]
+fn a_registry_that_drips_is_not_waited_for() {
+    for part in ["/v2/x/manifests/1", "layer"] {
+        let content = Content::new(gzip);
+        let fake = Fake::start(move |asked| {
+            let drips =
+                asked.path == part || (part == "layer" && asked.path == content.layer_path());
+            let drip = drips.then_some(Duration::from_millis(20));
+            Reply { drip, ..content.answer(asked) }
+        });
+        let (_dir, store) = store();
+        let registries = Registries {
+            timeouts: Timeouts { retries: 0, ..quick().timeouts },
+            ..Registries::default()
+        };
+        let error = store.pull(&fake.name("x:1"), &registries, &Silent).unwrap_err();
+        let said = format!("{error}: {:?}", std::error::Error::source(&error));
+        assert!(said.contains("bytes came in"), "{said}");
+    }
+}
+
+#[test]
+fn a_token_that_runs_out_in_the_middle_is_fetched_anew() {
+    let content = Content::new(gzip);
+    let given = Arc::new(AtomicUsize::new(0));
+    let count = given.clone();
+    let tokens = Fake::start(move |_| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        reply(200, format!(r#"{{"token":"t{number}","expires_in":3600}}"#).as_bytes())
+    });
+    let realm = format!("http://127.0.0.1:{}/token", tokens.port);
+    // Each opens the door for one request.
+    let spent = Mutex::new(std::collections::BTreeSet::new());
+    let fake = Fake::start(move |asked| {
+        let shown = asked.headers.get("authorization").cloned().unwrap_or_default();
+        if !shown.starts_with("Bearer t") || !locked(&spent).insert(shown) {
+            let challenge = format!(r#"Bearer realm="{realm}",service="fake""#);
+            return reply(401, b"").with("www-authenticate", &challenge);
+        }
+        content.answer(asked)
+    });
+    pull(&fake).unwrap();
+    assert_eq!(given.load(Ordering::Relaxed), 3, "for the manifest, configuration and layer");
+}
+
+#[test]
+fn a_registry_that_never_has_enough_of_tokens_is_given_up() {
+    let tokens = Fake::start(|_| reply(200, br#"{"token":"t"}"#));
+    let realm = format!("http://127.0.0.1:{}/token", tokens.port);
+    let fake = Fake::start(move |_| {
+        let challenge = format!(r#"Bearer realm="{realm}",service="fake""#);
+        reply(401, b"").with("www-authenticate", &challenge)
+    });
+    let (_dir, store) = store();
+    let error = store.pull(&fake.name("x:1"), &quick(), &Silent).unwrap_err().to_string();
+    assert!(error.contains("orca login"), "{error}");
+    assert!(fake.log().len() <= 2 && tokens.log().len() <= 2);
+}
+
+#[test]
+fn a_registry_may_be_an_address_of_ipv6() {
+    let content = Content::new(gzip);
+    let fake = Fake::at("::1", move |asked| {
+        assert!(asked.headers["host"].starts_with("[::1]:"));
+        content.answer(asked)
+    });
+    let (_dir, store) = store();
+    let name = format!("[::1]:{}/x:1", fake.port);
+    let image = store.pull(&name, &quick(), &Silent).unwrap();
+    assert_eq!(image.references, [name]);
+}
+
+#[test]
+fn an_identity_token_is_exchanged_for_one_of_the_registry() {
+    let content = Content::new(gzip);
+    let tokens = Fake::start(|asked| {
+        assert_eq!(asked.method, "POST");
+        let form = "grant_type=refresh_token&client_id=orca&service=fake\
+                    &scope=repository%3Ax%3Apull&refresh_token=very%2Fsecret%3D";
+        assert_eq!(asked.body, form);
+        assert_eq!(asked.headers["content-type"], "application/x-www-form-urlencoded");
+        assert!(!asked.headers.contains_key("authorization"));
+        reply(200, br#"{"access_token":"abc"}"#)
+    });
+    let realm = format!("http://127.0.0.1:{}/token", tokens.port);
+    let fake = Fake::start(move |asked| {
+        if asked.headers.get("authorization").is_none_or(|header| header != "Bearer abc") {
+            let challenge = format!(r#"Bearer realm="{realm}",service="fake""#);
+            return reply(401, b"").with("www-authenticate", &challenge);
+        }
+        content.answer(asked)
+    });
+    let mut registries = quick();
+    let login = Credentials::Identity("very/secret=".to_owned());
+    registries.logins.add(&fake.name("").replace('/', ""), login);
+    let (_dir, store) = store();
+    store.pull(&fake.name("x:1"), &registries, &Silent).unwrap();
+    assert_eq!(tokens.log().len(), 1);
+}
+
+#[test]
+fn indexes_may_say_little_but_not_go_on_for_ever() {
+    let content = Content::new(gzip);
+    let index = |digest: &Digest, kind: &str| {
+        let entry = json!({"mediaType": kind, "digest": digest, "size": 1});
+        serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [entry]})).unwrap()
+    };
+    let serve = |top: Vec<u8>, inner: Vec<Vec<u8>>, content: Content| {
+        move |asked: &Asked| {
+            let wanted = asked.path.strip_prefix("/v2/x/manifests/").unwrap_or_default();
+            let found = inner.iter().find(|index| digest_of(index).as_str() == wanted);
+            match found.or((wanted == "1").then_some(&top)) {
+                Some(index) => reply(200, index)
+                    .with("content-type", media::INDEX)
+                    .with("docker-content-digest", digest_of(index).as_str()),
+                None => content.answer(asked),
+            }
+        }
+    };
+    // Without a platform, in one more index.
+    let one = index(&digest_of(&content.manifest), media::MANIFEST);
+    let two = index(&digest_of(&one), media::INDEX);
+    let fake = Fake::start(serve(two.clone(), vec![one.clone()], content.clone()));
+    pull(&fake).unwrap();
+    let mut all = vec![one, two];
+    for _ in 0..5 {
+        all.push(index(&digest_of(all.last().unwrap()), media::INDEX));
+    }
+    let top = all.last().unwrap().clone();
+    refused(serve(top, all, content), "an index in an index");
+    refused(|_: &Asked| reply(200, br#"{"schemaVersion":2,"manifests":[]}"#), "");
 }
