@@ -414,6 +414,34 @@ fn hostile() -> Vec<(&'static str, Archive, &'static str)> {
         ("a hard link to a directory", new().dir("d/").hard_link("x", "d"), "directory"),
         ("a link to nothing", new().symlink("l", ""), "nothing"),
         ("a long name", new().pax(&[("path", [b'n'; 300].as_slice())]).file("x", ""), "255"),
+        (
+            "a very long name",
+            new().pax(&[("path", [b'n'; 10_000].as_slice())]).file("x", ""),
+            "long",
+        ),
+        (
+            "a very deep path",
+            new().pax(&[("path", "d/".repeat(1_000).as_bytes())]).file("x", ""),
+            "too deep",
+        ),
+        ("a name that is no text", new().pax(&[("path", b"a\xff/b\xfe")]).file("x", "x"), ""),
+        (
+            "a size beyond everything",
+            new().pax(&[("size", u64::MAX.to_string().as_bytes())]).file("x", "x"),
+            "larger than",
+        ),
+        ("a size below nothing", new().pax(&[("size", b"-1")]).file("x", "x"), "malformed"),
+        ("an opaque mark through a link", new().symlink("l", "..").file("l/.wh..wh..opq", ""), ""),
+        (
+            "an opaque mark through a link to a file",
+            new().file("f", "").symlink("l", "f").file("l/.wh..wh..opq", ""),
+            "Not a directory",
+        ),
+        (
+            "a file twice, then as a directory, then as a file",
+            new().file("d", "1").file("d", "2").dir("d/").file("d/x", "3").file("d", "4"),
+            "",
+        ),
         ("a path with NUL", new().pax(&[("path", b"a\0b")]).file("x", ""), "NUL"),
     ]
 }
