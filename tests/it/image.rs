@@ -527,7 +527,7 @@ fn killed_at_any_moment_the_store_is_whole() {
 
 /// Nothing is half done in the store, and every blob is what its name says.
 #[track_caller]
-pub(crate) fn check_whole(root: &Path) {
+fn check_whole(root: &Path) {
     assert_eq!(fs::read_dir(root.join("images/staging")).unwrap().count(), 0);
     let blobs: Vec<_> = fs::read_dir(root.join("images/blobs/sha256"))
         .unwrap()
