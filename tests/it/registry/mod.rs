@@ -6,6 +6,7 @@ mod faults;
 mod killed;
 mod peers;
 mod policy;
+mod pressure;
 mod server;
 mod store;
 mod token;
