@@ -339,7 +339,7 @@ async fn run(context: Context, verb: Verb) -> Outcome<u8> {
         Verb::Push(of) => push::run(&context.about(of.project), of.args).await,
         Verb::Login(args) => login::login(base, args).await,
         Verb::Logout(args) => login::logout(base, &args),
-        Verb::Config(of) => config::run(&context.about(of.project), &of.args),
+        Verb::Config(of) => config::run(&context.about(of.project), &of.args).await,
         Verb::Check(of) => check::run(&context.about(of.project), &of.args),
         Verb::Image(verb) => image::run(base, verb).await,
         Verb::Volume(verb) => volume::run(base, verb).await,

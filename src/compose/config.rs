@@ -187,6 +187,36 @@ impl Config {
             .collect()
     }
 
+    /// The images that services name themselves.
+    pub fn named_images(&self) -> BTreeSet<String> {
+        let images = members(&self.root, "services").filter_map(|(_, s)| s.text_of("image"));
+        images.filter(|image| !image.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Gives images other names.
+    pub fn rename_images(&mut self, names: &BTreeMap<String, String>) {
+        let services = self.root.get_mut("services").and_then(Node::as_map_mut);
+        for image in services.into_iter().flatten().filter_map(|(_, s)| s.get_mut("image")) {
+            if let Some(name) = image.as_text().and_then(|image| names.get(image)) {
+                *image = image.with(Value::Text(name.clone()));
+            }
+        }
+    }
+
+    /// Leaves nothing but the images of services.
+    pub fn keep_only_images(&mut self) {
+        let mut services = Node::empty_map(Mark::default());
+        for (name, service) in members(&self.root, "services") {
+            let mut only = Node::empty_map(Mark::default());
+            if let Some(image) = service.get("image") {
+                only.set("image", image.clone());
+            }
+            services.set(name, only);
+        }
+        self.root = Node::empty_map(Mark::default());
+        self.root.set("services", services);
+    }
+
     /// `--profiles`: of all services, on or off.
     pub fn profiles(&self) -> Vec<String> {
         let on = members(&self.root, "services").map(|(_, service)| service);

@@ -1,6 +1,8 @@
 //! `orca.v1.Images`.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::oneshot;
@@ -23,6 +25,15 @@ impl Client {
         let mut images = self.images();
         let reply = sent(images.load(chunks), broken).await?;
         Ok(reply.try_into()?)
+    }
+
+    /// Loads an archive that is open here as a regular file, from where it stands; how far the daemon
+    /// has read it can be seen from that. `None` if it cannot take the file: then its bytes must be sent.
+    pub async fn load_file(&self, archive: &File) -> Reply<Option<Vec<LoadedImage>>> {
+        let descriptor = u32::try_from(archive.as_raw_fd()).unwrap_or(u32::MAX);
+        let reply = self.images().load_file(proto::LoadFileRequest { descriptor }).await?;
+        let loaded = reply.into_inner().loaded;
+        Ok(loaded.map(TryInto::try_into).transpose()?)
     }
 
     /// Makes an image from a tar of a root file system.

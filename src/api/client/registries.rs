@@ -3,7 +3,7 @@
 use futures_util::Stream;
 
 use super::{Client, Reply, values};
-use crate::api::control::{CheckLogin, Pull, Push, Transfer};
+use crate::api::control::{CheckLogin, Pull, Push, Resolve, Transfer};
 use crate::api::proto;
 
 impl Client {
@@ -23,6 +23,13 @@ impl Client {
     ) -> Reply<impl Stream<Item = Reply<Transfer>> + Send + Unpin + use<>> {
         let stream = self.images().push(proto::PushRequest::from(push)).await?.into_inner();
         Ok(values(stream, |news| Ok(news.try_into()?)))
+    }
+
+    /// The full names of images with the digests that their registries give for them now, in the same
+    /// order.
+    pub async fn resolve_images(&self, resolve: Resolve) -> Reply<Vec<String>> {
+        let reply = self.images().resolve(proto::ResolveRequest::from(resolve)).await?;
+        Ok(reply.into_inner().references)
     }
 
     /// Asks a registry whether it accepts a login.

@@ -11,6 +11,7 @@ mod stack;
 mod system;
 mod volume;
 
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -119,6 +120,9 @@ pub trait Control: Send + Sync + 'static {
     /// Loads an archive of images (docker-archive or OCI archive, plain, gzip or zstd).
     async fn load_images(&self, archive: Chunks) -> Answer<Vec<LoadedImage>>;
 
+    /// The same of an open file, which is read from where it stands. Ends when the caller goes.
+    async fn load_file(&self, archive: File) -> Answer<Vec<LoadedImage>>;
+
     /// Makes an image of one layer from a tar of a root file system.
     async fn import_image(&self, request: ImportImage, archive: Chunks) -> Answer<LoadedImage>;
 
@@ -130,6 +134,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Sends images to their registries, several at once.
     async fn push_images(&self, request: Push) -> Answer<Transfers>;
+
+    /// The full names of images with the digests that their registries give for them now.
+    async fn resolve_images(&self, request: Resolve) -> Answer<Vec<String>>;
 
     /// Asks a registry whether somebody may enter.
     async fn check_login(&self, request: CheckLogin) -> Answer<()>;

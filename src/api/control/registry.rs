@@ -34,6 +34,15 @@ pub struct Push {
     pub logins: Logins,
 }
 
+/// What images stand for is to be found out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resolve {
+    /// Their names, as the caller wrote them.
+    pub references: Vec<String>,
+    /// Who the caller is at their registries.
+    pub logins: Logins,
+}
+
 /// Who somebody says they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckLogin {

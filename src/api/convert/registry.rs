@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BadMessage, all, each, nanos, parse};
 use crate::api::control::{
-    CheckLogin, ControlError, Pull, PullImage, Push, Transfer, TransferEvent, Transferred,
+    CheckLogin, ControlError, Pull, PullImage, Push, Resolve, Transfer, TransferEvent, Transferred,
 };
 use crate::api::proto;
 use crate::api::proto::transfer_reply::Event;
@@ -118,6 +118,19 @@ impl TryFrom<proto::PushRequest> for Push {
     fn try_from(message: proto::PushRequest) -> Result<Self, BadMessage> {
         let logins = message.logins.unwrap_or_default().into();
         Ok(Self { references: message.references, logins })
+    }
+}
+
+impl From<Resolve> for proto::ResolveRequest {
+    fn from(Resolve { references, logins }: Resolve) -> Self {
+        Self { references, logins: Some(logins.into()) }
+    }
+}
+
+impl From<proto::ResolveRequest> for Resolve {
+    fn from(message: proto::ResolveRequest) -> Self {
+        let logins = message.logins.unwrap_or_default().into();
+        Self { references: message.references, logins }
     }
 }
 

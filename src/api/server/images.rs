@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::stacks::done;
-use super::{Answers, Service};
+use super::{Answers, Service, peer};
 use crate::api::control::{CheckLogin, Chunks, ControlError, ImportImage};
 use crate::api::convert::{each, status_of};
 use crate::api::proto;
@@ -27,6 +27,18 @@ impl Images for Service {
         let chunks = received(request.into_inner(), Some);
         let images = self.control.load_images(chunks).await.map_err(|error| status_of(&error))?;
         Ok(Response::new(images.into()))
+    }
+
+    async fn load_file(
+        &self,
+        request: Request<proto::LoadFileRequest>,
+    ) -> Result<Response<proto::LoadFileReply>, Status> {
+        let file = peer::file_of(&request, request.get_ref().descriptor);
+        let Some(file) = file else {
+            return Ok(Response::new(proto::LoadFileReply { loaded: None }));
+        };
+        let images = self.control.load_file(file).await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(proto::LoadFileReply { loaded: Some(images.into()) }))
     }
 
     async fn import(
@@ -76,6 +88,13 @@ impl Images for Service {
         request: Request<proto::PushRequest>,
     ) -> Result<Response<Self::PushStream>, Status> {
         self.push_images(request.into_inner()).await
+    }
+
+    async fn resolve(
+        &self,
+        request: Request<proto::ResolveRequest>,
+    ) -> Result<Response<proto::ResolveReply>, Status> {
+        self.resolve_references(request.into_inner()).await
     }
 
     async fn check_login(

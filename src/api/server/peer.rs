@@ -1,6 +1,10 @@
 //! Who may call: root, and the user the daemon runs as. Being allowed to start containers is as good
 //! as being root, so there is nothing in between.
 
+use std::fs::File;
+
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
 
@@ -13,6 +17,18 @@ pub(super) fn check(request: Request<()>) -> Result<Request<()>, Status> {
     let caller = connection.and_then(|connection| connection.peer_cred).map(|peer| peer.uid());
     let own = nix::unistd::geteuid().as_raw();
     if may_call(caller, own) { Ok(request) } else { Err(status_of(&refusal(caller))) }
+}
+
+/// The regular file that the caller has open for reading as `descriptor`: the same open file, with its
+/// place. `None` if it has none, or it cannot be had: the caller's process cannot be seen from here.
+pub(super) fn file_of<T>(request: &Request<T>, descriptor: u32) -> Option<File> {
+    let connection = request.extensions().get::<UdsConnectInfo>()?;
+    let pid = Pid::from_raw(connection.peer_cred?.pid()?)?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let descriptor = i32::try_from(descriptor).ok()?;
+    let file = File::from(pidfd_getfd(process, descriptor, PidfdGetfdFlags::empty()).ok()?);
+    let readable = fcntl_getfl(&file).ok()? & OFlags::ACCMODE != OFlags::WRONLY;
+    (readable && file.metadata().ok()?.is_file()).then_some(file)
 }
 
 /// Whether user `caller` may call a daemon that runs as `own`.

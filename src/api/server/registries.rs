@@ -31,6 +31,16 @@ impl Service {
         self.transfers(transfers)
     }
 
+    pub(super) async fn resolve_references(
+        &self,
+        request: proto::ResolveRequest,
+    ) -> Result<Response<proto::ResolveReply>, Status> {
+        few(request.references.len())?;
+        let references = self.control.resolve_images(request.into()).await;
+        let references = references.map_err(|error| status_of(&error))?;
+        Ok(Response::new(proto::ResolveReply { references }))
+    }
+
     fn transfers(
         &self,
         transfers: Answer<Transfers>,

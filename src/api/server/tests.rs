@@ -347,6 +347,26 @@ async fn an_archive_arrives_whole() {
 }
 
 #[tokio::test]
+async fn an_open_file_is_taken_over_with_its_place() {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+    let bench = Bench::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("archive");
+    let mut file = std::fs::File::create_new(&path).unwrap();
+    file.write_all(b"before and after").unwrap();
+    let mut file = std::fs::File::open(&path).unwrap();
+    file.seek(SeekFrom::Start(7)).unwrap();
+    let images = bench.client.load_file(&file).await.unwrap().unwrap();
+    assert_eq!(images[0].references, ["and after"]);
+    assert_eq!(file.stream_position().unwrap(), 16);
+    // What is no file to read from is to be sent.
+    let write_only = std::fs::File::options().write(true).open(&path).unwrap();
+    assert_eq!(bench.client.load_file(&write_only).await.unwrap(), None);
+    let directory = std::fs::File::open(dir.path()).unwrap();
+    assert_eq!(bench.client.load_file(&directory).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn an_archive_that_breaks_off_is_not_taken_for_the_whole() {
     let bench = Bench::new().await;
     let (sender, chunks) = mpsc::channel(4);

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::api::control::Resolve;
 use crate::cli::context::Context;
+use crate::cli::docker_config;
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::project;
 use crate::compose::{self, Config, LoadOptions};
@@ -38,6 +40,14 @@ pub(crate) struct ConfigArgs {
     /// Leave env_file unread
     #[arg(long)]
     no_env_resolution: bool,
+
+    /// Name images by the digests that their registries give for them now
+    #[arg(long)]
+    resolve_image_digests: bool,
+
+    /// Print only the images by their digests: a file to lay over the others
+    #[arg(long)]
+    lock_image_digests: bool,
 
     /// Do not look whether everything that is named is there
     #[arg(long)]
@@ -102,9 +112,15 @@ enum ConfigFormat {
 }
 
 /// Runs `config`.
-pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Outcome<u8> {
-    let config = load(context, args)?;
+pub(crate) async fn run(context: &Context, args: &ConfigArgs) -> Outcome<u8> {
+    let mut config = load(context, args)?;
     config.warnings.iter().for_each(|warning| context.output.warning(warning));
+    if args.resolve_image_digests || args.lock_image_digests {
+        resolve(context, &mut config).await?;
+    }
+    if args.lock_image_digests {
+        config.keep_only_images();
+    }
     if args.what.quiet {
         return Ok(0);
     }
@@ -120,6 +136,19 @@ pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Outcome<u8> {
         None => context.output.text(&text)?,
     }
     Ok(0)
+}
+
+/// Asks the registries what the images stand for.
+async fn resolve(context: &Context, config: &mut Config) -> Outcome {
+    let references: Vec<String> = config.named_images().into_iter().collect();
+    if references.is_empty() {
+        return Ok(());
+    }
+    let resolve = Resolve { references: references.clone(), logins: docker_config::logins()? };
+    let client = context.client_or_start().await?;
+    let pinned = client.resolve_images(resolve).await?;
+    config.rename_images(&references.into_iter().zip(pinned).collect());
+    Ok(())
 }
 
 fn load(context: &Context, args: &ConfigArgs) -> Outcome<Config> {

@@ -3,6 +3,7 @@
 
 mod board;
 mod live;
+mod reading;
 mod transfers;
 
 use std::io::IsTerminal as _;
@@ -15,6 +16,7 @@ use crate::model::StackStatus;
 
 use self::board::Board;
 use self::live::{FRAME, Live};
+pub(super) use self::reading::Reading;
 pub(super) use self::transfers::{Direction, Transfers};
 
 /// What is shown while a command waits.

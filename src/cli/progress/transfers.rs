@@ -237,17 +237,18 @@ fn heading(image: &Image, style: Style, width: usize, spoke: char) -> String {
 
 /// `   0123456789ab [=====>        ]  12.3MB / 45.6MB`
 fn bar(layer: &Layer) -> String {
-    let share = |of: usize| -> usize {
-        let parts = layer.done.saturating_mul(of as u64).checked_div(layer.size).unwrap_or(0);
-        usize::try_from(parts).unwrap_or(of).min(of)
-    };
-    let full = share(BAR);
+    format!("   {} {}", short(&layer.digest), gauge(layer.done, layer.size))
+}
+
+/// `[=====>        ]  12.3MB / 45.6MB`
+pub(super) fn gauge(done: u64, size: u64) -> String {
+    let parts = done.saturating_mul(BAR as u64).checked_div(size).unwrap_or(0);
+    let full = usize::try_from(parts).unwrap_or(BAR).min(BAR);
     let bar = match full {
         BAR => "=".repeat(BAR),
         full => format!("{}>{}", "=".repeat(full), " ".repeat(BAR - full - 1)),
     };
-    let (done, size) = (format::decimal(layer.done), format::decimal(layer.size));
-    format!("   {} [{bar}]  {done} / {size}", short(&layer.digest))
+    format!("[{bar}]  {} / {}", format::decimal(done), format::decimal(size))
 }
 
 fn short(digest: &Digest) -> &str {

@@ -1,6 +1,9 @@
 //! Byte streams between callers and work that reads or writes on a thread of its own.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
@@ -39,6 +42,39 @@ impl Read for Arriving {
         buffer[..n].copy_from_slice(&left[..n]);
         self.read += n;
         Ok(n)
+    }
+}
+
+/// A file that a caller has open, as long as there is a caller.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    gone: Arc<AtomicBool>,
+}
+
+/// The caller of an [`Opened`]; dropped, it has gone.
+#[derive(Debug)]
+pub(super) struct Caller(Arc<AtomicBool>);
+
+impl Opened {
+    pub(super) fn new(file: File) -> (Self, Caller) {
+        let gone = Arc::new(AtomicBool::new(false));
+        (Self { file, gone: gone.clone() }, Caller(gone))
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Read for Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(io::Error::other("whoever wanted it has gone"));
+        }
+        self.file.read(buffer)
     }
 }
 

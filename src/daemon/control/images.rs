@@ -1,10 +1,11 @@
 //! Images.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
-use super::chunks::{Arriving, Leaving};
+use super::chunks::{Arriving, Leaving, Opened};
 use super::{Daemon, blocking, images_in_use};
 use crate::api::control::{
     Answer, ArchiveFormat, Chunks, ControlError, ErrorKind, ImageDetail, ImageHistory,
@@ -16,9 +17,19 @@ use crate::model::{Agreed, Digest, Timestamp};
 
 impl Daemon {
     pub(super) async fn load(&self, archive: Chunks) -> Answer<Vec<LoadedImage>> {
+        self.load_from(Arriving::new(archive)).await
+    }
+
+    pub(super) async fn load_opened(&self, archive: File) -> Answer<Vec<LoadedImage>> {
+        // Dropped with this call, when the caller goes.
+        let (archive, _caller) = Opened::new(archive);
+        self.load_from(archive).await
+    }
+
+    async fn load_from(&self, mut archive: impl Read + Send + 'static) -> Answer<Vec<LoadedImage>> {
         let images = self.hands().images.clone();
         blocking(move || {
-            let loaded = images.load(&mut Arriving::new(archive)).map_err(refused)?;
+            let loaded = images.load(&mut archive).map_err(refused)?;
             let image =
                 |image: image::Loaded| LoadedImage { id: image.id, references: image.references };
             Ok(loaded.into_iter().map(image).collect::<Vec<_>>())

@@ -11,6 +11,7 @@ mod system;
 mod volumes;
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,8 +21,8 @@ use crate::api::control::{
     Answer, Applied, Apply, Attach, CheckLogin, Chunks, Control, ControlError, CopyFound, CopyIn,
     CopyOut, CreateVolume, DiskUsage, ErrorKind, Exec, ImageDetail, ImageSummary, ImportImage,
     Info, LoadedImage, LogLine, LogOptions, Preview, Process, PruneImages, PruneVolumes, Pull,
-    Push, Remove, RemovedImages, RemovedVolumes, Run, SaveImages, Scale, Services, Session,
-    Transfers, Usage, VolumeSummary,
+    Push, Remove, RemovedImages, RemovedVolumes, Resolve, Run, SaveImages, Scale, Services,
+    Session, Transfers, Usage, VolumeSummary,
 };
 use crate::daemon::settings::Settings;
 use crate::daemon::upkeep::Upkeep;
@@ -222,6 +223,10 @@ impl Control for Daemon {
         self.load(archive).await
     }
 
+    async fn load_file(&self, archive: File) -> Answer<Vec<LoadedImage>> {
+        self.load_opened(archive).await
+    }
+
     async fn import_image(&self, request: ImportImage, archive: Chunks) -> Answer<LoadedImage> {
         self.import(request, archive).await
     }
@@ -236,6 +241,10 @@ impl Control for Daemon {
 
     async fn push_images(&self, request: Push) -> Answer<Transfers> {
         self.push(request).await
+    }
+
+    async fn resolve_images(&self, request: Resolve) -> Answer<Vec<String>> {
+        self.digests(request).await
     }
 
     async fn check_login(&self, request: CheckLogin) -> Answer<()> {

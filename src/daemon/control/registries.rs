@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use super::images::refused;
 use super::{Daemon, blocking};
 use crate::api::control::{
-    Answer, CheckLogin, Pull, PullImage, Push, Transfer, TransferEvent, Transferred, Transfers,
+    Answer, CheckLogin, Pull, PullImage, Push, Resolve, Transfer, TransferEvent, Transferred,
+    Transfers,
 };
 use crate::daemon::SELF;
 use crate::daemon::upkeep::PULLED;
@@ -49,6 +50,19 @@ impl Daemon {
             Ok(Transferred { digest, moved: true, warning: None })
         };
         Ok(each(references, work))
+    }
+
+    pub(super) async fn digests(&self, request: Resolve) -> Answer<Vec<String>> {
+        let Resolve { references, logins } = request;
+        let registries = self.registries(logins).await?;
+        let (caller, gone) = Caller::new();
+        let answer = blocking(move || {
+            let pinned = |name: &String| registries.pinned(name, &gone).map_err(refused);
+            references.iter().map(pinned).collect()
+        })
+        .await;
+        drop(caller);
+        answer
     }
 
     pub(super) async fn log_in(&self, request: CheckLogin) -> Answer<()> {
@@ -107,6 +121,33 @@ fn each<T: Send + Sync + 'static>(
         });
     });
     transfers
+}
+
+/// Whoever waits for an answer; dropped with the call, when they go.
+struct Caller(Arc<AtomicBool>);
+
+/// Knows whether anybody still waits.
+struct Gone(Arc<AtomicBool>);
+
+impl Caller {
+    fn new() -> (Self, Gone) {
+        let gone = Arc::<AtomicBool>::default();
+        (Self(gone.clone()), Gone(gone))
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Watcher for Gone {
+    fn progress(&self, _progress: Progress) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Tells the caller how an image is doing; a caller that has gone gives it up.

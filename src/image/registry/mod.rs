@@ -6,6 +6,7 @@
 mod auth;
 mod configuration;
 mod connect;
+mod digests;
 mod download;
 mod http;
 mod memory;

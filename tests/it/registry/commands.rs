@@ -189,3 +189,47 @@ fn a_platform_is_chosen_and_another_is_refused_where_it_cannot_run() {
     let ran = orca.run(&["image", "pull", "--platform", "plan9/x", &name]).expect(1);
     assert!(ran.stderr.contains("platform `plan9/x`"), "{}", ran.stderr);
 }
+
+#[test]
+fn config_names_images_by_what_they_stand_for_now() {
+    let registry = Registry::start();
+    let orca = Orca::new().with_busybox();
+    let name = registry.name("shop/web:1");
+    publish(&orca, &name);
+    let text = orca.ok(&["image", "pull", &name]);
+    drop(text);
+    let listed = orca.ok(&["image", "ls", "--digests", "--format", "{{.Repository}} {{.Digest}}"]);
+    let line = listed.lines().find(|line| line.contains("shop/web")).unwrap();
+    let digest = line.split_once(' ').unwrap().1;
+    let pinned = format!("{name}@{digest}");
+    let fixed = format!("{}@{digest}", registry.name("shop/web"));
+    orca.write(
+        "stack.yaml",
+        &format!(
+            "name: shop\nservices:\n  web:\n    image: {name}\n  fixed:\n    image: {pinned}\n  own:\n    build: .\n"
+        ),
+    );
+    let config = orca.ok(&["config", "-f", "stack.yaml", "--resolve-image-digests", "--images"]);
+    let mut images: Vec<_> = config.lines().collect();
+    images.sort_unstable();
+    assert_eq!(images, [pinned.as_str(), &fixed, "shop-own"]);
+    let lock = orca.ok(&["config", "-f", "stack.yaml", "--lock-image-digests"]);
+    assert!(lock.starts_with("services:\n"), "{lock}");
+    assert!(
+        lock.contains(&format!(
+            "  web:\n    command: null\n    entrypoint: null\n    image: {pinned}\n"
+        )),
+        "{lock}"
+    );
+    // What it prints lies over the file, and says the same again.
+    orca.write("lock.yaml", &lock);
+    let over = ["config", "-f", "stack.yaml", "-f", "lock.yaml", "--images"];
+    let mut images: Vec<_> = orca.ok(&over).lines().map(str::to_owned).collect();
+    images.sort_unstable();
+    assert_eq!(images, [pinned.as_str(), &fixed, "shop-own"]);
+    // What cannot be found out is an error, and nothing is printed.
+    let missing = registry.name("no/such:1");
+    orca.write("stack.yaml", &format!("services:\n  web:\n    image: {missing}\n"));
+    let ran = orca.run(&["config", "-f", "stack.yaml", "--lock-image-digests"]).expect(1);
+    assert!(ran.stderr.contains("404") && ran.stdout.is_empty(), "{}", ran.stderr);
+}

@@ -1,6 +1,7 @@
 //! A daemon that only remembers.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::sync::Mutex;
 
@@ -292,6 +293,12 @@ impl Control for Fake {
         Ok(vec![image(format!("{bytes} bytes"))])
     }
 
+    async fn load_file(&self, mut archive: File) -> Answer<Vec<LoadedImage>> {
+        let mut bytes = String::new();
+        std::io::Read::read_to_string(&mut archive, &mut bytes).unwrap();
+        Ok(vec![image(bytes)])
+    }
+
     async fn import_image(&self, request: ImportImage, mut archive: Chunks) -> Answer<LoadedImage> {
         // In a task of its own, as the call itself is dropped when the caller goes.
         let broken = self.broken.clone();
@@ -331,6 +338,10 @@ impl Control for Fake {
     async fn push_images(&self, request: Push) -> Answer<Transfers> {
         self.call(format!("push {:?}", request.references))?;
         Ok(mpsc::channel(1).1)
+    }
+
+    async fn resolve_images(&self, request: Resolve) -> Answer<Vec<String>> {
+        Ok(request.references.iter().map(|name| format!("{name}@digest")).collect())
     }
 
     async fn check_login(&self, request: CheckLogin) -> Answer<()> {

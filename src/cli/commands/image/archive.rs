@@ -13,6 +13,8 @@ use crate::api::control::{ArchiveFormat, Chunks, LoadedImage, SaveImages};
 use crate::cli::chunks;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
+use crate::cli::output::Output;
+use crate::cli::progress::Reading;
 
 /// Options of `image load`.
 #[derive(Debug, Args)]
@@ -57,14 +59,37 @@ enum SaveFormat {
 
 /// Runs `image load`.
 pub(super) async fn load(context: &Context, args: LoadArgs) -> Outcome<u8> {
-    let archive = read(args.input.as_deref())?;
-    let client = context.client_or_start().await?;
-    let images =
-        client.load_images(archive).await.map_err(|e| unreadable(e, args.input.as_deref()))?;
+    let input = args.input.as_deref();
+    let output = if args.quiet { context.output.quiet() } else { context.output };
+    let images = match input.filter(|path| path.is_file()) {
+        Some(path) => load_file(context, output, path).await?,
+        None => {
+            let archive = read(input)?;
+            let client = context.client_or_start().await?;
+            client.load_images(archive).await.map_err(|error| unreadable(error, input))?
+        }
+    };
     if !args.quiet {
         images.iter().try_for_each(|image| context.output.line(loaded(image)))?;
     }
     Ok(0)
+}
+
+/// Loads a file, which the daemon reads itself if it can.
+async fn load_file(context: &Context, output: Output, path: &Path) -> Outcome<Vec<LoadedImage>> {
+    let file = open(path)?;
+    let client = context.client_or_start().await?;
+    let mut reading = Reading::new(output, path, &file);
+    let taken = reading.during(client.load_file(&file)).await?;
+    let loaded = match taken {
+        Ok(Some(images)) => Ok(images),
+        Ok(None) => {
+            let chunks = chunks::of(open(path)?);
+            client.load_images(chunks).await
+        }
+        Err(error) => Err(error),
+    };
+    loaded.map_err(|error| unreadable(error, Some(path)))
 }
 
 /// `Loaded image: nginx:1`, as docker says it.
