@@ -207,10 +207,9 @@ impl Config {
     pub fn keep_only_images(&mut self) {
         let mut services = Node::empty_map(Mark::default());
         for (name, service) in members(&self.root, "services") {
+            let Some(image) = service.get("image") else { continue };
             let mut only = Node::empty_map(Mark::default());
-            if let Some(image) = service.get("image") {
-                only.set("image", image.clone());
-            }
+            only.set("image", image.clone());
             services.set(name, only);
         }
         self.root = Node::empty_map(Mark::default());

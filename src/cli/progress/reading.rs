@@ -1,7 +1,7 @@
 //! A file that is read: how far it is.
 
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom};
+use std::io::Seek as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ impl<'a> Reading<'a> {
     fn draw(&mut self) -> Outcome {
         let (mut file, output) = (self.file, self.output);
         let View::Live(live) = &mut self.view else { return Ok(()) };
-        let done = file.seek(SeekFrom::Current(0)).unwrap_or(0);
+        let done = file.stream_position().unwrap_or(0);
         let seconds = self.since.elapsed().as_secs_f64();
         let (name, size) = (&self.name, self.size);
         live.draw(output, |style, width, _, spoke| {

@@ -214,13 +214,8 @@ fn config_names_images_by_what_they_stand_for_now() {
     images.sort_unstable();
     assert_eq!(images, [pinned.as_str(), &fixed, "shop-own"]);
     let lock = orca.ok(&["config", "-f", "stack.yaml", "--lock-image-digests"]);
-    assert!(lock.starts_with("services:\n"), "{lock}");
-    assert!(
-        lock.contains(&format!(
-            "  web:\n    command: null\n    entrypoint: null\n    image: {pinned}\n"
-        )),
-        "{lock}"
-    );
+    let web = format!("  web:\n    image: {pinned}\n");
+    assert!(lock.starts_with("services:\n") && lock.contains(&web), "{lock}");
     // What it prints lies over the file, and says the same again.
     orca.write("lock.yaml", &lock);
     let over = ["config", "-f", "stack.yaml", "-f", "lock.yaml", "--images"];
