@@ -11,6 +11,16 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::control::{Info, LogLine, LogOptions, Process, Usage};
 pub use crate::engine::{Event, Problem};
+use crate::model::Timestamp;
+
+/// A part of the past, or of what is to come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Period {
+    /// From this time on; from now on if there is none.
+    pub since: Option<Timestamp>,
+    /// Before this time; for ever if there is none.
+    pub until: Option<Timestamp>,
+}
 use crate::model::{Project, StackStatus};
 
 /// The version of the interface: a client works with a daemon of the same number.

@@ -23,6 +23,7 @@ pub(super) async fn sweep(
     sweep_tasks(&instance.run.join("tasks"), agreed);
     sweep_records(&instance.run, hands);
     sweep_volumes(hands)?;
+    hands.networks.sweep_sandboxes().await?;
     for task in hands.networks.sandboxes().await?.into_keys() {
         if !agreed.tasks.contains_key(&task) {
             info!(%task, "removing a sandbox that belongs to nothing");

@@ -1,6 +1,7 @@
 //! What changed between two observations, as events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
@@ -9,19 +10,59 @@ use crate::model::{
     Agreed, AttemptId, Exit, Health, Observed, ObservedContainer, Phase, Timestamp,
 };
 
-/// Sends an event for each difference between `before` and `after`.
+/// So many events are kept for those who ask later.
+const KEPT: usize = 512;
+
+/// Tells events to whoever listens, and keeps the latest. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone)]
+pub(super) struct Events {
+    sender: broadcast::Sender<Event>,
+    latest: Arc<Mutex<VecDeque<Event>>>,
+}
+
+impl Events {
+    /// Nothing has happened yet. A listener that is further behind than `most` loses the oldest.
+    pub(super) fn new(most: usize) -> Self {
+        Self { sender: broadcast::Sender::new(most), latest: Arc::default() }
+    }
+
+    /// Tells an event.
+    pub(super) fn tell(&self, event: Event) {
+        let mut latest = self.latest();
+        if latest.len() == KEPT {
+            latest.pop_front();
+        }
+        latest.push_back(event.clone());
+        // Still locked, so that whoever asks now gets it once. Nobody listening is fine.
+        drop(self.sender.send(event));
+    }
+
+    /// What happened at `since` or later, as far as it is kept, and what happens from now on.
+    pub(super) fn listen(
+        &self,
+        since: Option<Timestamp>,
+    ) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        let latest = self.latest();
+        let wanted = |event: &&Event| since.is_some_and(|since| event.time >= since);
+        (latest.iter().filter(wanted).cloned().collect(), self.sender.subscribe())
+    }
+
+    fn latest(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        // Nothing panics while it is held.
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells an event for each difference between `before` and `after`.
 pub(super) fn tell(
-    events: &broadcast::Sender<Event>,
+    events: &Events,
     before: &Observed,
     after: &Observed,
     agreed: &Agreed,
     time: Timestamp,
 ) {
-    if events.receiver_count() == 0 {
-        return;
-    }
     for event in differences(before, after, agreed, time) {
-        drop(events.send(event));
+        events.tell(event);
     }
 }
 

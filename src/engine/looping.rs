@@ -113,7 +113,11 @@ impl<H: Host> State<H> {
         }
         problems.extend(self.host.problems());
         problems.extend((!self.store.is_durable()).then(not_durable));
-        events::tell(&ends.events, &self.observed, &observed, &self.agreed, self.host.now().wall);
+        // What was there when the daemon came did not happen now.
+        if self.shown {
+            let now = self.host.now().wall;
+            events::tell(&ends.events, &self.observed, &observed, &self.agreed, now);
+        }
         self.observed = observed;
         let view = self.view(plan, problems);
         for answer in waiting.drain(..) {

@@ -15,10 +15,11 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::model::{Agreed, Command, NetworkTable, Now, Observed};
+use crate::model::{Agreed, Command, NetworkTable, Now, Observed, Timestamp};
 use crate::plan::Step;
 use crate::store::{CommitError, Store};
 
+use events::Events;
 pub use looping::run;
 pub use view::*;
 
@@ -55,7 +56,7 @@ pub trait Host: Send + Sync + 'static {
 pub struct Engine {
     requests: mpsc::Sender<Request>,
     view: watch::Receiver<Arc<View>>,
-    events: broadcast::Sender<Event>,
+    events: Events,
 }
 
 /// A command on its way to the loop, and where the answer goes.
@@ -70,7 +71,7 @@ pub struct Request {
 pub struct Ends {
     requests: mpsc::Receiver<Request>,
     view: watch::Sender<Arc<View>>,
-    events: broadcast::Sender<Event>,
+    events: Events,
 }
 
 /// The loop has ended: the daemon is stopping.
@@ -94,7 +95,7 @@ impl Engine {
     pub fn new() -> (Self, Ends) {
         let (request_sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (view_sender, view) = watch::channel(Arc::default());
-        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let events = Events::new(EVENTS_MAX);
         let ends = Ends { requests, view: view_sender, events: events.clone() };
         (Self { requests: request_sender, view, events }, ends)
     }
@@ -114,15 +115,14 @@ impl Engine {
         self.view.clone()
     }
 
-    /// What happens from now on.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+    /// What happens from now on; before it, what happened at `since` or later, as far as it is kept.
+    pub fn events(&self, since: Option<Timestamp>) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        self.events.listen(since)
     }
 
     /// Tells listeners of something that did not come from the loop.
     pub fn tell(&self, event: Event) {
-        // Nobody listening is fine.
-        drop(self.events.send(event));
+        self.events.tell(event);
     }
 }
 

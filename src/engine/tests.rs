@@ -158,7 +158,7 @@ async fn a_program_that_ends_is_started_again_and_told_of() {
     let this = start();
     this.engine.commit(Command::ApplyStack(Box::new(stack(&["a"])))).await.unwrap();
     until(&this.engine, |view| view.stacks.get("s").is_some_and(|stack| stack.converged)).await;
-    let mut events = this.engine.events();
+    let mut events = this.engine.events(None).1;
     this.host.end_one();
     until(&this.engine, |view| {
         view.agreed.tasks.values().any(|task| task.restarts == 1) && this.host.running() == 1

@@ -146,6 +146,21 @@ impl Networks {
         .await
     }
 
+    /// Removes the files of sandboxes that an earlier daemon was killed in the middle of: no namespace is
+    /// mounted on them.
+    ///
+    /// # Errors
+    /// If the directory of sandboxes cannot be read, or a file cannot be removed.
+    pub async fn sweep_sandboxes(&self) -> Result<(), NetworkError> {
+        let directory = self.shared.sandboxes.clone();
+        blocking(move || {
+            let mut files = files_of_sandboxes(&directory)?;
+            files.retain(|_, path| !namespace::is_there(path));
+            files.values().try_for_each(|path| namespace::remove(path))
+        })
+        .await
+    }
+
     /// The subnets that the host is directly connected to by links that are not this instance's, and
     /// its name servers: no new network should overlap one of them.
     ///

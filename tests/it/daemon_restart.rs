@@ -128,3 +128,37 @@ services:
     assert_eq!(orca.container("hooked-app-1")["Health"], "healthy");
     assert_eq!(exec("cat /tmp/log"), "begun\nbegun\n");
 }
+
+#[test]
+fn a_program_that_was_left_alone_inside_outlives_the_daemon() {
+    let orca = Orca::new().with_busybox();
+    orca.up("name: alone\nservices:\n  app: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n");
+    let inside = |flag: &str, script: &str| {
+        let args = ["exec", flag, "-f", "stack.yaml", "app", "sh", "-c", script];
+        orca.ok(&args)
+    };
+    inside("-d", "echo begun > /tmp/left; echo said; sleep 2; echo said; echo ended >> /tmp/left");
+    eventually("it runs", || (inside("-T", "cat /tmp/left") == "begun\n").then_some(()));
+    Orca::kill(orca.daemon(), Signal::SIGKILL);
+    eventually("it has come to its end", || {
+        (inside("-T", "cat /tmp/left") == "begun\nended\n").then_some(())
+    });
+}
+
+#[test]
+fn events_of_the_past_can_be_asked_for() {
+    let orca = Orca::new().with_busybox();
+    orca.up("name: past\nservices:\n  app: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n");
+    let actions = |args: &[&str]| -> Vec<String> {
+        let mut all = vec!["events", "-f", "stack.yaml", "--json", "--until", "0s"];
+        all.extend(args);
+        let text = orca.ok(&all);
+        let action = |line: &str| -> serde_json::Value { serde_json::from_str(line).expect(line) };
+        text.lines().map(|line| action(line)["action"].as_str().unwrap().to_owned()).collect()
+    };
+    let since = actions(&["--since", "10m"]);
+    assert!(since.iter().any(|action| action == "start"), "{since:?}");
+    assert_eq!(actions(&[]), [] as [&str; 0]);
+    assert_eq!(actions(&["--since", "10m", "nobody"]), [] as [&str; 0]);
+    assert_eq!(actions(&["--since", "2099-01-01T00:00:00Z"]), [] as [&str; 0]);
+}

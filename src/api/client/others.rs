@@ -7,8 +7,8 @@ use super::{Client, Reply, values};
 use crate::api::control::{
     Chunks, CreateVolume, DiskUsage, PruneVolumes, RemovedVolumes, VolumeSummary,
 };
-use crate::api::convert::{all, each};
-use crate::api::message::{Event, NetworkSummary, SystemInfo, Version};
+use crate::api::convert::{all, each, time_nanos};
+use crate::api::message::{Event, NetworkSummary, Period, SystemInfo, Version};
 use crate::api::proto;
 use crate::api::proto::import_volume_request::Request as Import;
 
@@ -65,14 +65,21 @@ impl Client {
         Ok(all(reply.into_inner().networks)?)
     }
 
-    /// What happens from now on: in one stack, or everywhere; to some services, or to all.
+    /// What happens from now on, and what happened in the period before, as far as that is kept: in one
+    /// stack, or everywhere; to some services, or to all. Ends with the period, if that has an end.
     pub async fn events(
         &self,
         stack: Option<&str>,
         services: &[String],
+        period: Period,
     ) -> Reply<impl Stream<Item = Reply<Event>> + Send + Unpin + use<>> {
         let stack = stack.unwrap_or_default().to_owned();
-        let request = proto::EventsRequest { stack, services: services.to_vec() };
+        let request = proto::EventsRequest {
+            stack,
+            services: services.to_vec(),
+            since_nanos: period.since.map(time_nanos),
+            until_nanos: period.until.map(time_nanos),
+        };
         let stream = self.events_service().watch(request).await?.into_inner();
         Ok(values(stream, |event| Ok(event.try_into()?)))
     }

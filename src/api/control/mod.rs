@@ -27,7 +27,7 @@ pub use system::*;
 pub use volume::*;
 
 use crate::engine::{Event, View};
-use crate::model::{ContainerId, TaskId};
+use crate::model::{ContainerId, TaskId, Timestamp};
 
 /// What a call gives back.
 pub type Answer<T> = Result<T, ControlError>;
@@ -41,8 +41,9 @@ pub trait Control: Send + Sync + 'static {
     /// taken from it by the server.
     fn view(&self) -> watch::Receiver<Arc<View>>;
 
-    /// What happens from now on. A receiver that is too slow loses the oldest and is told so.
-    fn events(&self) -> broadcast::Receiver<Event>;
+    /// What happened at `since` or later, as far as it is kept, and what happens from now on. A receiver
+    /// that is too slow loses the oldest and is told so.
+    fn events(&self, since: Option<Timestamp>) -> (Vec<Event>, broadcast::Receiver<Event>);
 
     /// Makes a stack what the project says: resolves its images and commits it. Returns once it is
     /// agreed, not once it runs. A project equal to the agreed one changes nothing.

@@ -55,12 +55,12 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 /// A point in time in nanoseconds since the epoch.
-fn time_nanos(time: Timestamp) -> u64 {
+pub(super) fn time_nanos(time: Timestamp) -> u64 {
     nanos(time.0)
 }
 
 /// Back from [`time_nanos`].
-fn time(nanos: u64) -> Timestamp {
+pub(super) fn time(nanos: u64) -> Timestamp {
     Timestamp(Duration::from_nanos(nanos))
 }
 

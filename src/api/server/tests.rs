@@ -12,9 +12,9 @@ use crate::api::control::{
     ErrorKind, Exec, ImportImage, LogOptions, SaveImages, Scale, Services, SessionInput,
     SessionOutput, WindowSize,
 };
-use crate::api::message::{LogRequest, Recreate, Target, Up};
+use crate::api::message::{LogRequest, Period, Recreate, Target, Up};
 use crate::api::{Client, ClientError};
-use crate::model::{Instance, Project, TaskState};
+use crate::model::{Instance, Project, TaskState, Timestamp};
 
 /// A server at a socket of its own, and a client.
 struct Bench {
@@ -175,7 +175,7 @@ async fn every_stream_ends_with_the_daemon() {
     let mut bench = Bench::new().await;
     bench.fake.show(&[("web", 1, TaskState::Running)]);
     let mut watch = bench.client.watch("shop").await.unwrap();
-    let mut events = bench.client.events(None, &[]).await.unwrap();
+    let mut events = bench.client.events(None, &[], Period::default()).await.unwrap();
     soon(watch.next()).await.unwrap().unwrap();
     bench.end();
     assert!(soon(watch.next()).await.is_none());
@@ -390,10 +390,25 @@ async fn an_image_is_saved_in_chunks() {
 #[tokio::test]
 async fn events_are_those_that_were_asked_for() {
     let bench = Bench::new().await;
-    let mut events = bench.client.events(Some("shop"), &["web".to_owned()]).await.unwrap();
+    let mut events =
+        bench.client.events(Some("shop"), &["web".to_owned()], Period::default()).await.unwrap();
     for (stack, service) in [("other", "web"), ("shop", "db"), ("shop", "web")] {
         bench.fake.happens(stack, service);
     }
     let event = soon(events.next()).await.unwrap().unwrap();
     assert_eq!((event.stack.as_str(), event.service.as_deref()), ("shop", Some("web")));
+}
+
+#[tokio::test]
+async fn events_of_a_period_that_is_over_end() {
+    let bench = Bench::new().await;
+    let at = |seconds| Some(Timestamp(Duration::from_secs(seconds)));
+    let heard = async |since, until| {
+        let period = Period { since, until };
+        let events = bench.client.events(None, &[], period).await.unwrap();
+        soon(events.map(|event| event.unwrap().stack).collect::<Vec<_>>()).await
+    };
+    assert_eq!(heard(at(5), at(9)).await, ["past"]);
+    assert_eq!(heard(at(9), at(9)).await, [] as [&str; 0], "until then, and not longer");
+    assert_eq!(heard(None, at(9)).await, [] as [&str; 0]);
 }

@@ -4,11 +4,12 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use serde::Serialize;
 
-use crate::api::Event;
+use crate::api::{Event, Period};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::format;
-use crate::model::ContainerId;
+use crate::model::{ContainerId, Timestamp};
+use crate::sys::clock;
 
 /// Options of `events`.
 #[derive(Debug, Args)]
@@ -23,18 +24,34 @@ pub(crate) struct EventsArgs {
     /// Of all stacks
     #[arg(short, long)]
     all: bool,
+
+    /// What happened since then too, as far as it is kept: a date, or how long ago, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+
+    /// Nothing from this on: a date, or how long ago, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Timestamp>,
 }
 
-/// Runs `events`, until Ctrl-C.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    format::moment(text, clock::wall())
+}
+
+/// Runs `events`, until Ctrl-C or the end of the period.
 pub(crate) async fn run(context: &Context, args: EventsArgs) -> Outcome<u8> {
     let stack = if args.all { None } else { Some(context.stack()?) };
+    let period = Period { since: args.since, until: args.until };
     let client = context.client().await?;
-    let mut events = client.events(stack.as_deref(), &args.services).await?;
+    let mut events = client.events(stack.as_deref(), &args.services, period).await?;
     let show = async {
         while let Some(event) = events.next().await {
             print(context, &event?, args.json)?;
         }
-        Err(CommandError::unreachable("the orca daemon has ended"))
+        match args.until {
+            Some(until) if until <= clock::wall() => Ok(0),
+            _ => Err(CommandError::unreachable("the orca daemon has ended")),
+        }
     };
     tokio::select! {
         shown = show => shown,
@@ -104,7 +121,7 @@ fn line(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttemptId, Timestamp};
+    use crate::model::AttemptId;
 
     #[test]
     fn an_event_is_a_line_with_its_attributes() {

@@ -128,8 +128,8 @@ impl Control for Daemon {
         self.engine.view()
     }
 
-    fn events(&self) -> broadcast::Receiver<Event> {
-        self.engine.events()
+    fn events(&self, since: Option<Timestamp>) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        self.engine.events(since)
     }
 
     async fn apply(&self, request: Apply) -> Answer<Applied> {

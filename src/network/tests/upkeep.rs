@@ -76,6 +76,20 @@ fn a_process_that_was_killed_is_followed_by_one_that_changes_nothing() {
 }
 
 #[test]
+fn what_a_process_left_that_was_killed_while_it_made_or_removed_a_sandbox_is_swept() {
+    on_a_host(true, async |host| {
+        host.networks.apply(&shop()).await.unwrap();
+        let path = host.sandbox(1, "front", "10.1.0.2").await;
+        let half = path.with_file_name("t2");
+        std::fs::write(&half, "").unwrap();
+        let next = host.again().await;
+        next.sweep_sandboxes().await.unwrap();
+        assert!(!half.exists());
+        assert_eq!(next.sandboxes().await.unwrap().into_values().collect::<Vec<_>>(), [path]);
+    });
+}
+
+#[test]
 fn a_difference_ends_where_loading_everything_ends() {
     on_a_host(true, async |host| {
         let tables = [

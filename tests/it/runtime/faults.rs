@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use orca::runtime::log::{LogQuery, LogReader, Stream};
 use orca::runtime::{ContainerPhase, Runtime, RuntimeError};
 
 use super::bed::{Bed, open, output, process_named};
@@ -205,6 +206,75 @@ async fn a_full_disk_stops_the_log_and_not_the_program() {
     umount2(&small, MntFlags::MNT_DETACH).unwrap();
     started.unwrap();
     assert_eq!(exit.code, 9);
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_lines_and_says_so_and_all_is_well_once_there_is_room() {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let bed = Bed::new().await;
+    let small = bed.dir.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    mount(Some("tmpfs"), &small, Some("tmpfs"), MsFlags::empty(), Some("size=256k")).unwrap();
+    let mut request = bed.shell(
+        "echo first; yes flood | head -c 2000000; touch /tmp/flooded; \
+         while ! test -e /tmp/room; do sleep 0.05; done; echo last; exit 9",
+    );
+    request.log_dir = small.clone();
+    let id = request.container.id.clone();
+    bed.runtime.start(request).await.unwrap();
+    // The program came through its flood, although nobody could keep it.
+    let script = "while ! test -e /tmp/flooded; do sleep 0.05; done";
+    assert_eq!(bed.exec(&id, script).await.0, 0);
+    mount(None::<&str>, &small, None::<&str>, MsFlags::MS_REMOUNT, Some("size=8m")).unwrap();
+    assert_eq!(bed.exec(&id, "touch /tmp/room").await.0, 0);
+    let exit = bed.wait(&id).await;
+    let (said, kept, lost) = sizes(&small);
+    umount2(&small, MntFlags::MNT_DETACH).unwrap();
+    assert_eq!(exit.code, 9);
+    assert!(said.starts_with("first\n") && said.ends_with("last\n"), "{kept} {lost}");
+    assert!(lost > 1_000_000, "{lost}");
+    let all = 2_000_000 + "first\nlast\n".len();
+    assert_eq!(kept + lost, all, "what is kept and what is told to be lost is all there was");
+    bed.end().await;
+}
+
+/// What a log has of the program's output, how many bytes that is, and how many it says are missing.
+fn sizes(log: &Path) -> (String, usize, usize) {
+    let mut reader = LogReader::open(log, LogQuery::default()).unwrap();
+    let (mut said, mut lost) = (Vec::new(), 0);
+    while let Some(record) = reader.read().unwrap() {
+        if record.stream == Stream::Orca {
+            let told = String::from_utf8(record.bytes).unwrap();
+            lost += told.split(' ').next().unwrap().parse::<usize>().expect("how many bytes");
+        } else {
+            said.extend(record.bytes);
+            said.extend((!record.partial).then_some(b'\n'));
+        }
+    }
+    let kept = said.len();
+    (String::from_utf8(said).unwrap(), kept, lost)
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_shim_was_killed_is_whole_and_the_next_attempt_goes_on() {
+    let bed = Bed::new().await;
+    let request = bed.shell("i=0; while :; do i=$((i+1)); echo line $i; done");
+    let (id, log) = (request.container.id.clone(), request.log_dir.clone());
+    let pid = bed.runtime.start(request).await.unwrap();
+    bed.until(&log, "line 2000\n").await;
+    kill(parent(pid));
+    assert_eq!(bed.wait(&id).await.code, 255);
+    let said = output(&log).await;
+    for (found, number) in said.lines().zip(1..) {
+        assert_eq!(found, format!("line {number}"));
+    }
+    let mut next = bed.shell("echo the next attempt");
+    next.log_dir = log.clone();
+    let next_id = next.container.id.clone();
+    bed.runtime.start(next).await.unwrap();
+    bed.wait(&next_id).await;
+    assert_eq!(output(&log).await, format!("{said}the next attempt\n"));
     bed.end().await;
 }
 

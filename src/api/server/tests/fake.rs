@@ -83,15 +83,7 @@ impl Fake {
     }
 
     pub(super) fn happens(&self, stack: &str, service: &str) {
-        let event = Event {
-            time: Timestamp::default(),
-            action: "start".to_owned(),
-            stack: stack.to_owned(),
-            service: Some(service.to_owned()),
-            container: None,
-            attributes: BTreeMap::new(),
-        };
-        self.events.send(event).unwrap();
+        self.events.send(event(stack, service, Timestamp::default())).unwrap();
     }
 
     pub(super) fn calls(&self) -> Vec<String> {
@@ -163,8 +155,11 @@ impl Control for Fake {
         self.view.subscribe()
     }
 
-    fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+    fn events(&self, since: Option<Timestamp>) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        (
+            since.map(|time| event("past", "web", time)).into_iter().collect(),
+            self.events.subscribe(),
+        )
     }
 
     async fn apply(&self, request: Apply) -> Answer<Applied> {
@@ -407,5 +402,16 @@ impl Control for Fake {
 
     async fn shut_down(&self, containers: bool) -> Answer<()> {
         self.call(format!("shut down {containers}"))
+    }
+}
+
+fn event(stack: &str, service: &str, time: Timestamp) -> Event {
+    Event {
+        time,
+        action: "start".to_owned(),
+        stack: stack.to_owned(),
+        service: Some(service.to_owned()),
+        container: None,
+        attributes: BTreeMap::new(),
     }
 }
