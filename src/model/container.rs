@@ -272,6 +272,11 @@ pub enum HostMountSource {
         /// Whether mounts below come along.
         recursive: bool,
     },
+    /// A file of the host that was made for this container's task alone: its root owns it.
+    Own {
+        /// Absolute.
+        path: PathBuf,
+    },
     /// Memory.
     Tmpfs {
         /// Bytes.

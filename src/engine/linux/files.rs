@@ -38,17 +38,13 @@ pub(super) fn prepare(
         }
         let path = directory.join(name);
         std::fs::write(&path, content)?;
-        mounts.push(bind(path, target));
+        mounts.push(own(path, target));
     }
     Ok(mounts)
 }
 
-fn bind(path: PathBuf, target: &str) -> HostMount {
-    HostMount {
-        target: target.to_owned(),
-        read_only: false,
-        source: HostMountSource::Bind { path, subpath: None, propagation: None, recursive: false },
-    }
+fn own(path: PathBuf, target: &str) -> HostMount {
+    HostMount { target: target.to_owned(), read_only: false, source: HostMountSource::Own { path } }
 }
 
 fn hosts(container: &Container, sandbox: Option<&Sandbox>) -> String {

@@ -16,7 +16,7 @@ use super::super::record::{self, Asked};
 use super::super::wire;
 use super::attach::{self, Attach};
 use super::packets::{Packets, in_memory};
-use super::users::{Excuse, Users};
+use super::users::{self, Excuse, Users};
 use super::{ContainerPhase, Entry, Runtime, RuntimeError, StartError};
 use crate::model::{Container, ContainerId, Exit, HostMount, Namespace, Rootfs};
 use crate::sys::{clock, seqpacket};
@@ -156,6 +156,9 @@ impl Runtime {
         let devices = compile::allowed_devices(container)?;
         let seccomp_profile = compile::seccomp_profile(container)?;
         make_record_dir(&dir)?;
+        for warning in self.inner.cgroups.warnings(&container.resources) {
+            tracing::warn!("{}: {warning}", container.name);
+        }
         let path = self.cgroup_path(container);
         if container.cgroup_parent.is_some() {
             // Whoever finds the record unfinished would not know where to look.
@@ -176,6 +179,8 @@ impl Runtime {
         }
         record::write_asked(&dir, &asked)
             .map_err(|source| failed("write a record in", &dir, source))?;
+        users::give(container, &request.mounts)
+            .map_err(|error| RuntimeError::Unfit(format!("cannot give files away: {error}")))?;
         let plan = compile::start(Wish {
             container,
             rootfs: &request.rootfs,

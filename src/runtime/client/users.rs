@@ -96,6 +96,20 @@ fn unmappable(mount: &HostMount, users: &OwnedFd) -> Option<String> {
     ))
 }
 
+/// Gives the files that were made for the container's task to its root.
+pub(super) fn give(container: &Container, mounts: &[HostMount]) -> std::io::Result<()> {
+    let root = |find: fn(&IdMaps, u32) -> Option<u32>| match &container.users {
+        None => Some(0),
+        Some(maps) => find(maps, 0),
+    };
+    let (user, group) = (root(IdMaps::user), root(IdMaps::group));
+    let own = mounts.iter().filter_map(|mount| match &mount.source {
+        HostMountSource::Own { path } => Some(path),
+        _ => None,
+    });
+    own.into_iter().try_for_each(|path| std::os::unix::fs::chown(path, user, group))
+}
+
 /// Whether containers can have user namespaces here, with layers in `directory`; or why not.
 pub(super) fn support(directory: &std::path::Path) -> Result<(), String> {
     let made = users::make(&IdMaps::numbered(0), false)

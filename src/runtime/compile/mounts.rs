@@ -30,6 +30,16 @@ pub(super) fn mount(mount: &HostMount, ids: Ids<'_>) -> Result<MountPlan, Unfit>
                 id_map_all: true,
             }
         }
+        // Given to the container's root (`client::users::give`): it needs no map, which the file system of
+        // orca's run directory, in memory, can only have since Linux 6.3.
+        HostMountSource::Own { path: from } => MountSource::Bind {
+            path: path(from)?,
+            subpath: None,
+            propagation: libc::MS_PRIVATE,
+            recursive: false,
+            id_map: None,
+            id_map_all: false,
+        },
         HostMountSource::Tmpfs { size, mode, options } => {
             tmpfs(*size, *mode, options, &mut change, ids)?
         }

@@ -102,6 +102,7 @@ struct Prepared {
     state: HookState,
     listener: Listener,
     single: SingleThreaded,
+    cgroups: Cgroups,
 }
 
 /// A container that has been made.
@@ -123,7 +124,9 @@ impl Prepared {
         let config = bundle::read(&path)?;
         let manner = Manner { no_pivot: options.no_pivot, systemd: options.systemd_cgroup };
         let compiled = compile::start(&config.spec, id, &bundle, manner)?;
-        for warning in config.warnings.iter().chain(&compiled.warnings) {
+        let cgroups = Cgroups::detect()?;
+        let left_out = cgroups.warnings(&compiled.resources);
+        for warning in config.warnings.iter().chain(&compiled.warnings).chain(&left_out) {
             voice.warn(warning);
         }
         let state = HookState {
@@ -135,7 +138,7 @@ impl Prepared {
             annotations: state::annotations(&config.spec),
         };
         let listener = Listener::of(&config.spec);
-        Ok(Self { compiled, text: config.text, state, listener, single })
+        Ok(Self { compiled, text: config.text, state, listener, single, cgroups })
     }
 
     /// Makes everything up to the first process, which waits if `gated`, else is the program in the
@@ -187,9 +190,8 @@ impl Prepared {
     }
 
     fn cgroup(&self, id: &str) -> Result<Cgroup> {
-        let cgroups = Cgroups::detect()?;
         let path = self.compiled.cgroup.clone().unwrap_or_else(|| format!("orca-oci-{id}"));
-        Ok(cgroups.create(&path, &self.compiled.resources, &self.compiled.devices)?)
+        Ok(self.cgroups.create(&path, &self.compiled.resources, &self.compiled.devices)?)
     }
 }
 
