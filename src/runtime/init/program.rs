@@ -118,7 +118,10 @@ pub(in crate::runtime) fn tune(
 /// nothing can have been mounted on (CVE-2019-16884, CVE-2025-52881).
 fn set_label(proc: Option<&OwnedFd>, file: &CString, label: &CString) -> Result<(), Failure> {
     use rustix::fs::ResolveFlags;
-    let doing = || format!("set the security label {label:?}");
+    let doing = || match label.to_str().ok().and_then(|label| label.strip_prefix("exec ")) {
+        Some(profile) => format!("take on the AppArmor profile {profile:?}, which must be loaded"),
+        None => format!("set the security label {label:?}"),
+    };
     let proc = proc.ok_or_else(|| Failure::new("the container has no /proc for its label"))?;
     let own = rustix::process::getpid().as_raw_pid();
     let path = format!("{own}/attr/{}", file.to_string_lossy());
