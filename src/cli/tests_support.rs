@@ -36,6 +36,7 @@ pub(super) fn task(service: &str, slot: u32, state: TaskState) -> TaskStatus {
         wanted: true,
         labels: BTreeMap::new(),
         one_off: None,
+        host_users: None,
     }
 }
 

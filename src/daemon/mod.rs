@@ -9,6 +9,7 @@ mod readiness;
 mod settings;
 mod sweep;
 mod upkeep;
+mod users;
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -85,6 +86,9 @@ pub enum DaemonError {
     /// What was agreed could not be taken up again.
     #[error("cannot go on with what was agreed")]
     Engine(#[from] engine::EngineError),
+    /// Users for containers.
+    #[error("cannot choose users for containers: {0}")]
+    Users(String),
     /// The socket was closed, or signals cannot be received.
     #[error("cannot serve")]
     Serve(#[source] io::Error),
@@ -122,6 +126,7 @@ async fn run(
     }
     prepare(&instance)?;
     let _lock = lock(&instance.run.join("daemon.lock"))?;
+    let users = users::free()?;
     let (store, agreed) = Store::open(&instance.root)?;
     let hands = hands(&instance).await?;
     sweep::sweep(&instance, &hands, &agreed).await?;
@@ -131,6 +136,7 @@ async fn run(
     let (stop_engine, stopped) = oneshot::channel();
     let start = engine::Start { host: Arc::clone(&host), store };
     let suspended = start.store.agreed().suspended;
+    let given = start.store.agreed().users.clone();
     let boot = clock::now().boot;
     let is_new_boot = start.store.agreed().boot != boot;
     let mut view = engine.view();
@@ -140,6 +146,9 @@ async fn run(
     }
     if suspended {
         engine.commit(Command::Suspend(false)).await?;
+    }
+    if users != given {
+        engine.commit(Command::GiveUsers(users)).await?;
     }
     tokio::spawn(keep_small(engine.view()));
     tokio::spawn(compress_logs(instance.root.join("logs")));

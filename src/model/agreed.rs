@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptId, BootId, Boottime, ContainerId, Deadline, Exit, PinnedImage, Project, Protocol,
-    TaskId, Timestamp,
+    TaskId, Timestamp, UserPool,
 };
 
 /// All that the store holds.
@@ -34,6 +34,8 @@ pub struct Agreed {
     pub suspended: bool,
     /// The boot in which it was last taken up.
     pub boot: BootId,
+    /// Which users of the host are given to stacks to come.
+    pub users: UserPool,
 }
 
 /// A stack as a user applied it.
@@ -47,8 +49,9 @@ pub struct Stack {
     pub images: BTreeMap<String, PinnedImage>,
     /// Counts up with each `up`.
     pub generation: u64,
-    /// Which range of users its containers have ([`IdMaps::numbered`](super::IdMaps::numbered)). Set
-    /// by the store when the stack comes, and kept until it goes.
+    /// The first number of the host's users that its containers have
+    /// ([`IdMaps::given`](super::IdMaps::given)). Set by the store when the stack comes, and kept until
+    /// it goes.
     pub users: Option<u32>,
     /// When it was applied.
     pub applied_at: Timestamp,
@@ -231,6 +234,8 @@ pub enum Command {
     Suspend(bool),
     /// The daemon goes on in another boot: `restart: always` starts also what a user had stopped.
     Boot(BootId),
+    /// The daemon found other users of the host free to be given out than before.
+    GiveUsers(UserPool),
     /// What the planner decided: one group, all or nothing.
     Decide(Vec<Decision>),
 }

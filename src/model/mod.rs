@@ -18,6 +18,7 @@ mod resources;
 mod status;
 mod time;
 mod transfer;
+mod user_pool;
 mod users;
 
 pub use agreed::*;
@@ -35,4 +36,5 @@ pub use resources::*;
 pub use status::*;
 pub use time::*;
 pub use transfer::*;
+pub use user_pool::UserPool;
 pub use users::*;

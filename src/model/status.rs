@@ -124,4 +124,6 @@ pub struct TaskStatus {
     pub labels: BTreeMap<String, String>,
     /// For a container that runs one program: the service it was made from.
     pub one_off: Option<String>,
+    /// Why its containers have the users of the host; `None` if they have users of their own.
+    pub host_users: Option<String>,
 }

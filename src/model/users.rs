@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::user_pool::first_of;
 use super::{NamespaceMode, NetworkMode, Service};
 
 /// How many users and groups a container has: as many as an image can name with 16 bits, which is what
@@ -36,9 +37,23 @@ pub struct IdMaps {
 }
 
 impl IdMaps {
-    /// The `number`th range of those that are given out; they begin anew after [`RANGES`].
+    /// The `number`th range of the default pool; they begin anew after [`RANGES`].
     pub fn numbered(number: u32) -> Self {
-        let outside = FIRST_USER + (number % RANGES) * USERS;
+        Self::starting(Self::first_of_numbered(number))
+    }
+
+    /// Where that begins.
+    pub(super) fn first_of_numbered(number: u32) -> u32 {
+        FIRST_USER + (number % RANGES) * USERS
+    }
+
+    /// The range that a stack was given: see `Stack::users`.
+    pub fn given(kept: u32) -> Self {
+        Self::starting(first_of(kept))
+    }
+
+    /// [`USERS`] users and groups from `outside` on.
+    fn starting(outside: u32) -> Self {
         let all = vec![IdRange { inside: 0, outside, count: USERS }];
         Self { users: all.clone(), groups: all }
     }

@@ -79,7 +79,9 @@ pub(super) fn start(look: &Look<'_>, id: TaskId, task: &Task) -> Result<Start, S
         id: container_id,
     };
     let sandbox = has_sandbox.then(|| sandbox(stack, service, id, task, net_sysctls));
-    Ok(Start { attempt, volumes, sandbox, container, health: look::health_check(stack, service) })
+    let host_users = why_host_users(stack, service);
+    let health = look::health_check(stack, service);
+    Ok(Start { attempt, volumes, sandbox, container, host_users, health })
 }
 
 /// Why the current attempt of a task has to wait, if it has to. What [`start`] would say, without
@@ -202,12 +204,16 @@ fn users(look: &Look<'_>, id: TaskId, task: &Task, network: &NetworkNamespace) -
     }
 }
 
+/// Why a service's containers have the users of the host, as far as the stack decides it.
+pub(super) fn why_host_users(stack: &Stack, service: &Service) -> Option<String> {
+    let image = stack.images.get(&service.image);
+    service.why_host_users(image.map_or("", |image| image.config.user.as_str()))
+}
+
 /// The users that a service's containers have by themselves.
 fn own_users(stack: &Stack, service: &Service) -> Option<IdMaps> {
-    let image = stack.images.get(&service.image);
-    let image_user = image.map_or("", |image| image.config.user.as_str());
-    match service.why_host_users(image_user) {
-        None => stack.users.map(IdMaps::numbered),
+    match why_host_users(stack, service) {
+        None => stack.users.map(IdMaps::given),
         Some(_) => None,
     }
 }

@@ -49,6 +49,9 @@ impl fmt::Display for Start {
         for volume in &self.volumes {
             write!(f, ", volume {}", volume.name)?;
         }
+        if let Some(why) = &self.host_users {
+            write!(f, ", users of the host ({why})")?;
+        }
         Ok(())
     }
 }

@@ -235,6 +235,7 @@ fn task_status(look: &Look<'_>, network: &NetworkTable, id: TaskId, task: &Task)
             })
             .unwrap_or_default(),
         one_off: service.and_then(|(_, service)| one_off(service)),
+        host_users: service.and_then(|(stack, service)| container::why_host_users(stack, service)),
     }
 }
 

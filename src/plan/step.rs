@@ -84,6 +84,8 @@ pub struct Start {
     pub sandbox: Option<Sandbox>,
     /// The container.
     pub container: Container,
+    /// Why it has the users of the host, if it does.
+    pub host_users: Option<String>,
     /// How to see whether it works; the engine begins probing once it runs.
     pub health: Option<HealthCheck>,
 }

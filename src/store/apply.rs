@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Agreed, AttemptId, BootId, Command, Decision, Exit, RANGES, Stack, Task, TaskId, Want,
+    Agreed, AttemptId, BootId, Command, Decision, Exit, IdMaps, Stack, Task, TaskId, Want,
 };
 
 use super::check;
@@ -88,6 +88,10 @@ pub(super) fn perform(agreed: &mut Agreed, command: &Command) -> Result<(), Refu
             }
             Ok(())
         }
+        Command::GiveUsers(pool) => {
+            agreed.users = pool.clone();
+            Ok(())
+        }
         Command::Boot(boot) => {
             // The first time there is nothing that was stopped before.
             if agreed.boot != BootId::default() {
@@ -127,7 +131,7 @@ fn apply_stack(agreed: &mut Agreed, stack: &Stack) {
     let mut stack = stack.clone();
     stack.removing = None;
     stack.generation = before.map_or(0, |before| before.generation).saturating_add(1);
-    stack.users = before.and_then(|before| before.users).or_else(|| free_range(agreed));
+    stack.users = before.and_then(|before| before.users).or_else(|| free_users(agreed));
     for service in stack.project.services.keys() {
         // What comes with the command counts on from what was: restarts stay done.
         let old = before.and_then(|before| before.nonces.get(service)).copied().unwrap_or(0);
@@ -158,10 +162,11 @@ fn renew_nonces(stack: &mut Stack, services: &[String]) {
     }
 }
 
-/// The first range of users that no stack has.
-fn free_range(agreed: &Agreed) -> Option<u32> {
-    let taken: BTreeSet<u32> = agreed.stacks.values().filter_map(|stack| stack.users).collect();
-    (0..RANGES).find(|range| !taken.contains(range))
+/// The first number of a range of users that no stack has.
+pub(super) fn free_users(agreed: &Agreed) -> Option<u32> {
+    let given = agreed.stacks.values().filter_map(|stack| stack.users);
+    let taken: Vec<u32> = given.filter_map(|kept| IdMaps::given(kept).user(0)).collect();
+    agreed.users.free(&taken)
 }
 
 /// Lets the tasks of a stack that ended for good be made anew.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Agreed, Command, Network, NetworkMode, Port, Protocol, Service, Stack};
+use crate::model::{Agreed, Command, Network, NetworkMode, Port, Protocol, Service, Stack, USERS};
 
-use super::Refused;
+use super::{Refused, apply};
 
 /// The most replicas of a service: more than a host can hold of anything, few enough to plan with.
 const MOST_REPLICAS: u32 = 1000;
@@ -49,7 +49,29 @@ fn stack(agreed: &Agreed, stack: &Stack) -> Result<(), String> {
     ports(stack, &others)?;
     container_names(stack, &others)?;
     networks(agreed, stack, &others)?;
-    volumes(stack, &others)
+    volumes(stack, &others)?;
+    users(agreed, stack)
+}
+
+/// Whether there are users for containers that are to have some of their own: without, they would have
+/// those of the host.
+fn users(agreed: &Agreed, stack: &Stack) -> Result<(), String> {
+    let name = &stack.project.name;
+    let has_some = agreed.stacks.get(name).is_some_and(|before| before.users.is_some());
+    let image_user = |service: &Service| {
+        stack.images.get(&service.image).map_or("", |image| image.config.user.as_str())
+    };
+    let needs = |service: &Service| service.why_host_users(image_user(service)).is_none();
+    let mut services = stack.project.services.iter().filter(|(_, service)| needs(service));
+    let Some((service, _)) = services.next().filter(|_| !has_some) else { return Ok(()) };
+    match apply::free_users(agreed) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "{name}/{service}: no {USERS} users of the host are free for the stack's containers: take a \
+             stack down, set more aside for orca in /etc/subuid and /etc/subgid, or give its services \
+             `userns_mode: host`"
+        )),
+    }
 }
 
 /// Whether a service can have so many replicas.

@@ -102,6 +102,7 @@ impl From<TaskStatus> for proto::TaskStatus {
             wanted: status.wanted,
             labels: status.labels,
             one_off: status.one_off,
+            host_users: status.host_users,
         }
     }
 }
@@ -143,6 +144,7 @@ impl TryFrom<proto::TaskStatus> for TaskStatus {
             wanted: message.wanted,
             labels: message.labels,
             one_off: message.one_off,
+            host_users: message.host_users,
         })
     }
 }

@@ -58,6 +58,7 @@ fn task() -> TaskStatus {
         wanted: true,
         labels: BTreeMap::from([(text("a"), text("b"))]),
         one_off: Some(text("web")),
+        host_users: Some(text("it is privileged")),
     }
 }
 

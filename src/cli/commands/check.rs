@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::error::{BAD_INPUT, Outcome};
 use crate::cli::{format, project};
-use crate::compose::{Diagnostic, Support, Verdict, json_schema, load};
+use crate::compose::{Diagnostic, Severity, Support, Verdict, json_schema, load};
+use crate::model::{Project, Service};
 
 /// How many further places of one message are printed for people.
 const MOST_PLACES: usize = 8;
@@ -56,7 +57,8 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> Outcome<u8> {
         Ok(loaded) => {
             let warnings = loaded.warnings.into_iter().map(|warning| ("warning", warning));
             let refusals = loaded.refusals.into_iter().map(|refusal| ("refused", refusal));
-            (refusals.chain(warnings).collect(), loaded.verdicts)
+            let notes = notes(&loaded.project, &loaded.verdicts);
+            (refusals.chain(warnings).chain(notes).collect(), loaded.verdicts)
         }
         Err(errors) => {
             let errors = errors.0.into_iter().map(|error| ("error", error));
@@ -67,8 +69,29 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> Outcome<u8> {
         CheckFormat::Json => tell_machines(context, args, &findings, &verdicts)?,
         CheckFormat::Pretty => tell_people(context, args, &findings, &verdicts)?,
     }
-    let is_right = findings.iter().all(|(verdict, _)| *verdict == "warning");
+    let is_right = findings.iter().all(|(verdict, _)| ["warning", "note"].contains(verdict));
     Ok(if is_right { 0 } else { BAD_INPUT })
+}
+
+/// What is as it is asked for and worth knowing: which containers have the users of the host. The user
+/// that an image names is not known here.
+fn notes(project: &Project, verdicts: &[Verdict]) -> Vec<(&'static str, Diagnostic)> {
+    let note = |(name, service): (&String, &Service)| {
+        let why = service.why_host_users("")?;
+        let attribute = why.strip_prefix("it is ").or(why.split(' ').next()).unwrap_or_default();
+        let path = format!("services.{name}.{attribute}");
+        let verdict = verdicts.iter().find(|verdict| verdict.path == path);
+        let diagnostic = Diagnostic {
+            severity: Severity::Warning,
+            place: verdict.and_then(|verdict| verdict.place.clone()),
+            path: format!("services.{name}"),
+            message: format!("its containers have the users of the host: {why}"),
+            hint: None,
+            related: None,
+        };
+        Some(("note", diagnostic))
+    };
+    project.services.iter().filter_map(note).collect()
 }
 
 fn tell_machines(

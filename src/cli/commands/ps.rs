@@ -180,6 +180,7 @@ struct Row<'a> {
     revision: &'a str,
     pid: Option<u32>,
     addresses: BTreeMap<&'a str, String>,
+    host_users: Option<&'a str>,
 }
 
 impl<'a> Row<'a> {
@@ -216,6 +217,7 @@ impl<'a> Row<'a> {
             revision: &task.revision,
             pid: task.pid,
             addresses: task.addresses.iter().map(address).collect(),
+            host_users: task.host_users.as_deref(),
         }
     }
 }

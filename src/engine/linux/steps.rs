@@ -130,7 +130,7 @@ impl LinuxHost {
 
     async fn try_start(self: &Arc<Self>, start: Start) -> Result<(), StepError> {
         let _using = self.volume_use.read().await;
-        let Start { attempt, volumes, mut sandbox, mut container, health } = start;
+        let Start { attempt, volumes, mut sandbox, mut container, health, .. } = start;
         if self.hands.runtime.user_namespaces().is_err() {
             // Said once, when the host was taken over.
             container.users = None;

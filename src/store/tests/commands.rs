@@ -266,3 +266,50 @@ fn after_a_boot_only_what_is_always_to_run_starts_again() {
     apply(&mut agreed, &boot("two")).unwrap();
     assert_eq!(agreed.stacks["a"].stopped.iter().collect::<Vec<_>>(), ["other"]);
 }
+
+/// As many stacks as the pool has ranges, and one more.
+#[test]
+fn a_stack_has_users_of_its_own_and_gives_them_back() {
+    let text = "orca:200000:131072";
+    let mut agreed = Agreed::default();
+    let give = |text| Command::GiveUsers(UserPool::of_files(text, text).unwrap());
+    let add = |name: &str| Command::ApplyStack(Box::new(stack(name, &["web"], |_| {})));
+    apply(&mut agreed, &give(text)).unwrap();
+    for name in ["a", "b"] {
+        apply(&mut agreed, &add(name)).unwrap();
+    }
+    let users = |agreed: &Agreed, name: &str| agreed.stacks[name].users;
+    assert_eq!((users(&agreed, "a"), users(&agreed, "b")), (Some(200_000), Some(265_536)));
+    // Applied again it keeps them; a third one finds none.
+    apply(&mut agreed, &add("a")).unwrap();
+    assert_eq!(users(&agreed, "a"), Some(200_000));
+    let said = apply(&mut agreed, &add("c")).unwrap_err().to_string();
+    assert!(said.starts_with("c/web: no 65536 users of the host are free"), "{said}");
+    // One that asks for none may come all the same.
+    let host = stack("d", &["web"], |project| {
+        project.services.get_mut("web").unwrap().userns_mode = Some("host".to_owned());
+    });
+    apply(&mut agreed, &Command::ApplyStack(Box::new(host))).unwrap();
+    assert_eq!(users(&agreed, "d"), None);
+    agreed.stacks.remove("a");
+    apply(&mut agreed, &add("c")).unwrap();
+    assert_eq!(users(&agreed, "c"), Some(200_000));
+}
+
+#[test]
+fn users_that_were_given_stay_when_others_are_to_be_given() {
+    let mut agreed = agreed(vec![stack("a", &["web"], |_| {})]);
+    // As builds kept it that had one pool alone: the number of the range.
+    let first = agreed.stacks["a"].users.unwrap();
+    agreed.stacks.get_mut("a").unwrap().users = Some(0);
+    assert_eq!(IdMaps::given(0), IdMaps::given(first));
+    let next = |agreed: &mut Agreed, name: &str| {
+        apply(agreed, &Command::ApplyStack(Box::new(stack(name, &["web"], |_| {})))).unwrap();
+        agreed.stacks[name].users.unwrap()
+    };
+    assert_eq!(next(&mut agreed, "b"), first + USERS);
+    let pool = UserPool::of_files("orca:200000:65536", "orca:200000:65536").unwrap();
+    apply(&mut agreed, &Command::GiveUsers(pool)).unwrap();
+    assert_eq!(next(&mut agreed, "c"), 200_000);
+    assert_eq!(next(&mut agreed, "a"), 0);
+}

@@ -79,3 +79,31 @@ services:
         });
     }
 }
+
+/// The files that orca makes for a container are its root's, as in Docker.
+#[test]
+fn root_may_write_the_files_that_come_from_orca() {
+    let orca = Orca::new().with_busybox();
+    let stack = r#"name: own
+services:
+  a: {image: busybox, command: sleep 1000}
+  b: {image: busybox, command: sleep 1000, userns_mode: host}
+"#;
+    orca.write("stack.yaml", stack);
+    let plan = orca.ok(&["plan", "-f", "stack.yaml"]);
+    let told: Vec<_> = plan.lines().filter(|line| line.contains("users of the host")).collect();
+    assert_eq!(told.len(), 1, "{plan}");
+    assert!(told[0].contains("own-b-1") && told[0].contains("userns_mode is host"), "{plan}");
+    orca.up(stack);
+    for service in ["a", "b"] {
+        let owners = "stat -c '%u:%g %a' /etc/hosts /etc/resolv.conf /etc/hostname | sort -u";
+        let write = "echo '1.2.3.4 further' >> /etc/hosts && grep further /etc/hosts";
+        check(&orca, service, &[(owners, "0:0 644"), (write, "1.2.3.4 further")]);
+    }
+    assert_eq!(orca.container("own-a-1")["HostUsers"], serde_json::Value::Null);
+    assert_eq!(orca.container("own-b-1")["HostUsers"], "userns_mode is host");
+    let said = orca.ok(&["check", "-f", "stack.yaml"]);
+    let note = "services.b: its containers have the users of the host: userns_mode is host";
+    assert!(said.contains(note) && said.contains("stack.yaml:4:44: "), "{said}");
+    assert!(!said.contains("services.a: its"), "{said}");
+}

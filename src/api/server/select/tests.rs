@@ -49,6 +49,7 @@ fn task(number: usize, text: &str) -> TaskStatus {
         wanted,
         labels: BTreeMap::new(),
         one_off: None,
+        host_users: None,
     }
 }
 

@@ -132,6 +132,7 @@ fn status(tasks: &[(&str, u32, TaskState)]) -> StackStatus {
             wanted: true,
             labels: BTreeMap::new(),
             one_off: None,
+            host_users: None,
         }
     };
     let service =

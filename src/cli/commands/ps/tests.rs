@@ -78,7 +78,8 @@ fn json_has_docker_composes_words_and_ours() {
       "Pid": 4711,
       "Addresses": {
         "shop_default": "10.0.0.2"
-      }
+      },
+      "HostUsers": null
     }
     "#);
 }
