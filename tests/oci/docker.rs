@@ -9,14 +9,14 @@ use crate::bed::{Bed, Ran};
 use crate::runtime::Runtime;
 
 /// A docker daemon of its own, without networks.
-struct Docker {
+pub(crate) struct Docker {
     dir: TempDir,
     bed: Bed,
     daemon: Child,
 }
 
 impl Docker {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bed = Bed::new(Runtime::orca());
         let dir = tempfile::Builder::new().prefix("orca-docker-").tempdir().unwrap();
         let runtime = dir.path().join("orca-oci");
@@ -87,7 +87,18 @@ impl Docker {
         self.docker(&args)
     }
 
-    fn end(mut self) {
+    /// The configuration that docker gives a runtime for a container with these options.
+    pub(crate) fn bundle(&self, options: &[&str]) -> serde_json::Value {
+        let ran = self.run(&[&["--detach", "--init"], options].concat(), &["sleep", "100"]);
+        let id = ran.well().unwrap();
+        let tasks = "exec/containerd/daemon/io.containerd.runtime.v2.task/moby";
+        let path = self.dir.path().join(tasks).join(&id).join("config.json");
+        let config = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        self.docker(&["rm", "--force", &id]).well().unwrap();
+        config
+    }
+
+    pub(crate) fn end(mut self) {
         let left = self.docker(&["ps", "--all", "--quiet"]).well().unwrap();
         assert_eq!(left, "", "containers are left");
         let pid = i32::try_from(self.daemon.id()).unwrap();

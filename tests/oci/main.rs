@@ -16,6 +16,7 @@ mod docker;
 mod hostile;
 mod opinion;
 mod podman;
+mod profile;
 mod runtime;
 
 use bed::Bed;

@@ -83,6 +83,12 @@ pub fn default_program(caps: &CapSet) -> Result<Arc<[u8]>, SeccompError> {
     Ok(program)
 }
 
+/// The calls of an architecture that orca knows, by name, with their numbers.
+pub fn names_of_calls(arch: Arch) -> impl Iterator<Item = (&'static str, u32)> {
+    let names = numbers::CALLS.iter().map(|(name, _)| *name);
+    names.filter_map(move |name| Some((name, numbers::number(arch, name)?)))
+}
+
 /// Makes the filter of a profile.
 ///
 /// # Errors
