@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use orca::model::{
     DNS_ADDRESS, DNS_PORT, DnsSandbox, DnsTable, HeldPort, Instance, NetdState, Protocol, TaskId,
 };
-use orca::netd::Client;
+use orca::netd::{Client, NetdError};
 use orca::sys::netns::in_netns;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -261,6 +261,20 @@ fn sigterm_keeps_the_state_and_stop_leaves_nothing() {
         assert_eq!(client.get().await.unwrap().generation, 0);
         host.kill(Signal::SIGKILL);
         Client::stop(&host.instance).await.unwrap();
+        assert_eq!(host.files(), [] as [&str; 0]);
+    });
+}
+
+/// The daemon talks to its helper until it ends it, and once more after that.
+#[test]
+fn a_client_that_is_closed_does_not_bring_back_a_helper_that_was_stopped() {
+    on_new_host(|host| async move {
+        let client = host.client().await;
+        client.close();
+        client.put(&NetdState::default()).await.unwrap();
+        Client::stop(&host.instance).await.unwrap();
+        let refused = client.put(&NetdState::default()).await.unwrap_err();
+        assert!(matches!(refused, NetdError::Closed), "{refused}");
         assert_eq!(host.files(), [] as [&str; 0]);
     });
 }

@@ -35,6 +35,8 @@ pub struct Client {
     instance: Instance,
     exe: PathBuf,
     stream: Mutex<Option<UnixStream>>,
+    /// Whether the helper is being ended on purpose.
+    closed: AtomicBool,
 }
 
 impl Client {
@@ -44,8 +46,12 @@ impl Client {
     /// # Errors
     /// If it cannot be started.
     pub async fn connect_or_start(instance: &Instance, exe: &Path) -> Result<Self> {
-        let client =
-            Self { instance: instance.clone(), exe: exe.to_owned(), stream: Mutex::new(None) };
+        let client = Self {
+            instance: instance.clone(),
+            exe: exe.to_owned(),
+            stream: Mutex::new(None),
+            closed: AtomicBool::new(false),
+        };
         client.get().await?;
         Ok(client)
     }
@@ -75,6 +81,17 @@ impl Client {
             // It never speaks first: any end of this wait is its end.
             stream.read_u8().await.ok();
         }
+    }
+
+    /// Starts no helper any more: it is about to be ended. Somebody who talks to it just then would
+    /// otherwise bring it back.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Client::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Ends the helper of `instance` and removes what it kept: names are no longer answered, ports
@@ -139,6 +156,9 @@ impl Client {
     }
 
     async fn start(&self, paths: &Paths) -> Result<UnixStream> {
+        if self.is_closed() {
+            return Err(NetdError::Closed);
+        }
         let deadline = Instant::now() + START;
         for _ in 0..MAX_STARTS {
             let ended = self.spawn(paths)?;

@@ -28,6 +28,9 @@ pub enum NetdError {
         #[source]
         source: io::Error,
     },
+    /// It is being ended on purpose.
+    #[error("the network helper is being ended")]
+    Closed,
     /// It was started and does not answer.
     #[error("the network helper does not start; its log is {}", log.display())]
     NotStarting {

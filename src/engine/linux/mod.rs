@@ -94,6 +94,8 @@ struct Inner {
     sandboxes: BTreeMap<TaskId, PathBuf>,
     /// The volumes that are there.
     volumes: BTreeSet<String>,
+    /// Containers that are being removed and have given their volumes back.
+    given_back: BTreeSet<ContainerId>,
     health: HealthRecords,
     /// Containers whose hooks after the start have not all ended, and those that one failed in.
     hooks: hooks::Hooks,
@@ -159,7 +161,7 @@ impl LinuxHost {
 
     /// Lets the network helper end: the daemon is about to end it.
     pub fn let_netd_end(&self) {
-        self.naming.close();
+        self.hands.netd.close();
     }
 
     /// Passes on the news of the hands, for as long as the host is there.

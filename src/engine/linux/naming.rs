@@ -4,7 +4,6 @@
 //! once a table that was computed after the question is in force.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -26,18 +25,11 @@ pub(super) struct Naming {
     asked: watch::Sender<u64>,
     done: watch::Sender<u64>,
     report: Mutex<NetdReport>,
-    /// Whether the helper is being ended on purpose.
-    closed: AtomicBool,
 }
 
 impl Naming {
     pub(super) fn new() -> Self {
-        Self {
-            asked: watch::Sender::new(0),
-            done: watch::Sender::new(0),
-            report: Mutex::default(),
-            closed: AtomicBool::new(false),
-        }
+        Self { asked: watch::Sender::new(0), done: watch::Sender::new(0), report: Mutex::default() }
     }
 
     /// Asks for a new table, and does not wait for it.
@@ -56,15 +48,6 @@ impl Naming {
         let mut done = self.done.subscribe();
         // The sender is in `self`, so the wait cannot end early.
         drop(done.wait_for(|done| *done >= question).await);
-    }
-
-    /// Lets the helper end: nothing starts it again.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
     }
 
     /// The ports that others have, and who.
@@ -88,7 +71,9 @@ async fn answer(host: Weak<LinuxHost>, mut asked: watch::Receiver<u64>) {
     while asked.changed().await.is_ok() {
         let began = Instant::now();
         loop {
-            let Some(host) = host.upgrade().filter(|host| !host.naming.is_closed()) else { return };
+            let Some(host) = host.upgrade().filter(|host| !host.hands.netd.is_closed()) else {
+                return;
+            };
             let question = *asked.borrow_and_update();
             let mut state = host.netd_state().await;
             if last.as_ref() != Some(&state) {
@@ -119,7 +104,7 @@ async fn revive(host: Weak<LinuxHost>) {
         let Some(netd) = host.upgrade().map(|host| Arc::clone(&host.hands.netd)) else { return };
         netd.gone().await;
         sleep(RETRY_WAIT).await;
-        let Some(host) = host.upgrade().filter(|host| !host.naming.is_closed()) else { return };
+        let Some(host) = host.upgrade().filter(|host| !host.hands.netd.is_closed()) else { return };
         if let Err(error) = netd.get().await {
             warn!(error = &error as &dyn std::error::Error, "the network helper is gone");
         }

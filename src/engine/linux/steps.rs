@@ -326,7 +326,13 @@ impl LinuxHost {
         }
         let _alone = self.volume_use.write().await;
         let mut others = hands.runtime.containers();
-        others.remove(id);
+        {
+            // Two that are removed at the same time would each leave it to the other.
+            let given_back = &mut self.inner().given_back;
+            given_back.retain(|other| others.contains_key(other));
+            given_back.insert(id.clone());
+            others.retain(|other, _| !given_back.contains(other));
+        }
         for record in others.values() {
             let used = volumes_of(&record.container.mounts);
             volumes.retain(|volume| !used.contains(volume));

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
@@ -57,6 +57,9 @@ pub(super) fn mount(
 
 /// An overlay, mounted on the directory `stage` of the host.
 pub(super) fn overlay(layers: &Layers<'_>, stage: &CStr) -> Result<OwnedFd, Failure> {
+    if let Some(writable) = &layers.writable {
+        unmark(writable.work);
+    }
     match layers.open().and_then(|opened| by_descriptors(&opened)) {
         Ok(overlay) => {
             attach(&overlay, CWD, stage).doing(|| format!("attach the root to {stage:?}"))?;
@@ -69,6 +72,20 @@ pub(super) fn overlay(layers: &Layers<'_>, stage: &CStr) -> Result<OwnedFd, Fail
             Some(path) => format!("use the layer {path:?}"),
             None => "mount the root file system".to_owned(),
         }),
+    }
+}
+
+/// Lets a writable layer be mounted once more. Overlayfs marks one that it does not write back, and takes
+/// no marked one, as its files might be torn after a crash; ours are of this boot.
+fn unmark(work: &CStr) {
+    let Ok(work) = directory(CWD, work) else { return };
+    let mark = [
+        (c"work/incompat/volatile/dirty", AtFlags::empty()),
+        (c"work/incompat/volatile", AtFlags::REMOVEDIR),
+    ];
+    for (path, flags) in mark {
+        // A new one has no mark.
+        let _none = rustix::fs::unlinkat(&work, path, flags);
     }
 }
 
