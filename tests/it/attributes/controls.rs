@@ -110,4 +110,10 @@ services:
     let of = |name: &str| namespace(&orca.pid(name).to_string());
     assert_eq!(of("places-hosts-1"), namespace("self"));
     assert_ne!(of("places-own-1"), namespace("self"));
+    drop(orca);
+    // One that the file names stays, as it may be somebody's with limits of their own.
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten();
+    for root in hierarchies.map(|entry| entry.path()).chain(["/sys/fs/cgroup".into()]) {
+        std::fs::remove_dir(root.join("chosen-parent")).ok();
+    }
 }
