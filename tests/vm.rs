@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const NEEDED: [&str; 5] = ["qemu-system-x86_64", "busybox", "nft", "strip", "dpkg-deb"];
+const NEEDED: [&str; 7] =
+    ["qemu-system-x86_64", "busybox", "nft", "curl", "setfattr", "strip", "dpkg-deb"];
 
 #[test]
 fn orca_does_its_work_on_cgroup_version_2_alone() {
@@ -16,8 +17,7 @@ fn orca_does_its_work_on_cgroup_version_2_alone() {
     assert!(missing.is_empty(), "install {missing:?} first: tests/README.md says how");
 
     let script = repository.join("tests/vm/run.sh");
-    let output =
-        command("sh").arg(script).arg(env!("CARGO_BIN_EXE_orca")).output().expect("sh runs");
+    let output = command("sh").arg(script).env("CARGO", env!("CARGO")).output().expect("sh runs");
     let console = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the virtual machine's console:\n{console}{said}");

@@ -10,12 +10,13 @@ cache=$1 orca=$2 out=$3
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(mktemp -d "$cache/root.XXXXXX")
 trap 'rm -rf "$root"' EXIT
-mkdir -p "$root/bin" "$root/sbin" "$root/etc" "$root/tests"
+mkdir -p "$root/bin" "$root/sbin" "$root/usr/bin" "$root/etc" "$root/tests"
 
 cp /usr/bin/busybox "$root/bin/busybox"
 for applet in $(/usr/bin/busybox --list); do
     [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 done
+ln -s /bin/busybox "$root/usr/bin/busybox"
 # Debug information is most of a debug build.
 strip -o "$root/bin/orca" "$orca"
 
@@ -26,7 +27,9 @@ with_libraries() {
         cp -L "$file" "$root$file"
     done
 }
-with_libraries "$(command -v nft)"
+for program in nft curl tar setfattr; do
+    with_libraries "$(command -v $program)"
+done
 
 # The kernel asks /sbin/modprobe for what orca needs, as on any host. Only what has to do with
 # networks and file systems is packed.
@@ -35,7 +38,8 @@ modules=$(echo "$cache"/kernel/lib/modules/*)
 version=$(basename "$modules")
 target=$root/lib/modules/$version
 for part in net/802 net/8021q net/bridge net/core net/ipv4 net/ipv6 net/llc net/netfilter net/netlink \
-    net/packet net/unix fs/overlayfs lib crypto drivers/net/veth.ko drivers/net/dummy.ko; do
+    net/packet net/unix fs/overlayfs fs/quota lib crypto drivers/net/veth.ko drivers/net/dummy.ko drivers/virtio \
+    drivers/block/virtio_blk.ko drivers/block/loop.ko; do
     mkdir -p "$target/kernel/$(dirname "$part")"
     cp -r "$modules/kernel/$part" "$target/kernel/$part"
 done

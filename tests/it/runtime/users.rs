@@ -147,7 +147,9 @@ async fn containers_of_one_stack_can_share_processes_and_memory() {
     second.container.namespaces.pid = Namespace::Container(id.clone());
     second.container.namespaces.ipc = Namespace::Container(id.clone());
     let (exit, said) = bed.run(second).await;
-    assert_eq!((exit.code, said.as_str()), (0, "1\n"));
+    // The kernel kills what is left in a pid namespace once its first process has ended.
+    assert!([0, 137].contains(&exit.code), "{exit:?}");
+    assert_eq!(said, "1\n");
     assert_eq!(bed.wait(&id).await.code, 5);
     assert_eq!(output(&log).await, "asked\n");
     bed.end().await;

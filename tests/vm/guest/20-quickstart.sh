@@ -8,6 +8,10 @@ the_quick_start_answers_on_its_port_through_a_service_name() {
         grep "hello from api" /tmp/answer
     done
     is "$(field quickstart quickstart-web-1 Health)" healthy
+    # Its users are its own, though orca's files of a boot are on a file system that cannot be seen through
+    # others on this kernel.
+    is "$(field quickstart quickstart-web-1 HostUsers)" null
+    is "$(tr -s ' ' <"/proc/$(field quickstart quickstart-web-1 Pid)/uid_map")" " 0 805306368 65536"
     orca down -f quickstart.yaml
     is "$(orca ls -q)" ""
 }

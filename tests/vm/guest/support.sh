@@ -20,6 +20,21 @@ check() {
     echo "FAIL $1: ${why:-$(tail -n 1 /tmp/trace)} (status $code, ${took}s)"
 }
 
+# suite PROGRAM WORD...: runs a test program of the repository with these words (names of tests and
+# options of its harness), and says PASS or FAIL for each test that ran.
+suite() {
+    program=$1
+    shift
+    RUST_TEST_THREADS=2 "/disk/programs/$program" "$@" >/tmp/suite 2>&1
+    code=$?
+    sed -n "s/^test \(.*\) \.\.\. ok$/PASS $program \1/p; s/^test \(.*\) \.\.\. FAILED$/FAIL $program \1/p" \
+        /tmp/suite
+    sed -n 's/^test result: .* finished/  finished/p' /tmp/suite
+    [ $code != 0 ] || return 0
+    grep -q '^test .* FAILED$' /tmp/suite || echo "FAIL $program: status $code"
+    grep -v '^test .* ok$' /tmp/suite | sed 's/^/  | /'
+}
+
 # fail WHY...: ends a test.
 fail() {
     echo "why: $*"
