@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::DaemonError;
 use crate::engine::linux::Hands;
-use crate::model::{Agreed, ContainerMountSource, Instance, TaskId};
+use crate::model::{Agreed, Instance, TaskId};
 
 /// Runs before the first pass, while nothing new is being made.
 pub(super) async fn sweep(
@@ -78,10 +78,7 @@ fn sweep_directory(directory: &Path, is_known: impl Fn(&str) -> bool) {
 fn sweep_volumes(hands: &Hands) -> Result<(), DaemonError> {
     let mut used = BTreeSet::new();
     for record in hands.runtime.containers().into_values() {
-        used.extend(record.container.mounts.iter().filter_map(|mount| match &mount.source {
-            ContainerMountSource::Volume { name, .. } => Some(name.clone()),
-            _ => None,
-        }));
+        used.extend(record.container.volumes());
     }
     for volume in hands.volumes.list()? {
         if used.contains(&volume.name) {

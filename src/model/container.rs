@@ -1,6 +1,6 @@
 //! A container with nothing left to decide: what the runtime is asked to run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -98,6 +98,17 @@ pub struct Container {
     pub pre_stop: Vec<Hook>,
     /// OCI annotations.
     pub annotations: BTreeMap<String, String>,
+}
+
+impl Container {
+    /// The names of the volumes that are mounted.
+    pub fn volumes(&self) -> BTreeSet<String> {
+        let volume = |mount: &ContainerMount| match &mount.source {
+            ContainerMountSource::Volume { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        self.mounts.iter().filter_map(volume).collect()
+    }
 }
 
 /// The labels by which a container is known again, as docker compose writes them where it has them.

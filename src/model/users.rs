@@ -103,39 +103,51 @@ const RIGHTS: [&str; 18] = [
 /// Settings that the kernel does not show in a network namespace that does not belong to the host.
 const HIDDEN_SETTINGS: [&str; 2] = ["net.core.", "net.ipv6.route."];
 
+/// Why containers have the users of the host and no user namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostUsers {
+    /// The attribute of the service that makes it so.
+    pub attribute: &'static str,
+    /// Why, as a sentence's end.
+    pub why: String,
+}
+
 impl Service {
-    /// Why the service's containers have the users of the host and no user namespace, as a sentence's
-    /// end; `None` if they have one. `image_user` is the user that the image names.
-    pub fn why_host_users(&self, image_user: &str) -> Option<String> {
+    /// Why the service's containers have the users of the host; `None` if they have a user namespace.
+    /// `image_user` is the user that the image names.
+    pub fn why_host_users(&self, image_user: &str) -> Option<HostUsers> {
+        let because = |attribute, why| Some(HostUsers { attribute, why });
         let modes = [("pid", &self.pid), ("ipc", &self.ipc)];
         if self.userns_mode.as_deref() == Some("host") {
-            return Some("userns_mode is host".to_owned());
+            return because("userns_mode", "userns_mode is host".to_owned());
         }
         if self.privileged {
-            return Some("it is privileged".to_owned());
+            return because("privileged", "it is privileged".to_owned());
         }
         if self.network_mode == NetworkMode::Host {
-            return Some("network_mode is host".to_owned());
+            return because("network_mode", "network_mode is host".to_owned());
         }
         if let Some((name, _)) = modes.iter().find(|(_, mode)| **mode == NamespaceMode::Host) {
-            return Some(format!("{name} is host"));
+            return because(name, format!("{name} is host"));
         }
         if let Some(right) = self.cap_add.iter().find(|right| !counts_inside(right)) {
-            return Some(format!("cap_add {right} is a right over the whole host"));
+            return because("cap_add", format!("cap_add {right} is a right over the whole host"));
         }
         let hidden = |name: &str| {
             let name = name.replace('/', ".");
             HIDDEN_SETTINGS.iter().any(|hidden| name.starts_with(hidden))
         };
         if let Some(name) = self.sysctls.keys().find(|name| hidden(name)) {
-            return Some(format!("sysctl {name} is not there in a user namespace"));
+            let why = format!("sysctl {name} is not there in a user namespace");
+            return because("sysctls", why);
         }
         let user = self.user.as_deref().unwrap_or(image_user);
         let large = |part: &&str| part.parse::<u32>().is_ok_and(|number| number >= USERS);
-        let numbers = user.split(':').chain(self.group_add.iter().map(String::as_str));
-        numbers.into_iter().find(large).map(|number| {
-            format!("there is no user or group {number} in a user namespace of {USERS}")
-        })
+        let users = user.split(':').map(|part| ("user", part));
+        let groups = self.group_add.iter().map(|group| ("group_add", group.as_str()));
+        let (attribute, number) = users.chain(groups).find(|(_, part)| large(part))?;
+        let why = format!("there is no user or group {number} in a user namespace of {USERS}");
+        because(attribute, why)
     }
 }
 
@@ -171,7 +183,7 @@ mod tests {
             change(&mut service);
             let found = service.why_host_users("app");
             assert_eq!(
-                found.as_deref().map(|found| found.contains(why.unwrap_or("no"))),
+                found.as_ref().map(|found| found.why.contains(why.unwrap_or("no"))),
                 why.map(|_| true),
                 "{found:?}"
             );

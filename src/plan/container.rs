@@ -207,7 +207,8 @@ fn users(look: &Look<'_>, id: TaskId, task: &Task, network: &NetworkNamespace) -
 /// Why a service's containers have the users of the host, as far as the stack decides it.
 pub(super) fn why_host_users(stack: &Stack, service: &Service) -> Option<String> {
     let image = stack.images.get(&service.image);
-    service.why_host_users(image.map_or("", |image| image.config.user.as_str()))
+    let user = image.map_or("", |image| image.config.user.as_str());
+    service.why_host_users(user).map(|host| host.why)
 }
 
 /// The users that a service's containers have by themselves.

@@ -1,15 +1,8 @@
 //! Calls about images.
 
 use std::collections::BTreeMap;
-use std::io;
-
-use tokio::sync::mpsc;
 
 use crate::model::{Digest, ImageConfig, Timestamp};
-
-/// Bytes on their way. The end of the channel is the end of the data; an error is an end before the
-/// end, such as a caller that went away, and what was read so far must not be used.
-pub type Chunks = mpsc::Receiver<io::Result<Vec<u8>>>;
 
 /// What a tar of a root file system becomes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

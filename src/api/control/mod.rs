@@ -2,6 +2,7 @@
 //! daemon that answers. The server checks what arrives, finds the containers a caller means in the
 //! latest [`View`], and calls; nothing here knows protobuf.
 
+mod chunks;
 mod container;
 mod copy;
 mod error;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, watch};
 
+pub use chunks::*;
 pub use container::*;
 pub use copy::*;
 pub use error::*;

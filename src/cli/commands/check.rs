@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{BAD_INPUT, Outcome};
 use crate::cli::{format, project};
 use crate::compose::{Diagnostic, Severity, Support, Verdict, json_schema, load};
-use crate::model::{Project, Service};
+use crate::model::{HostUsers, Project, Service};
 
 /// How many further places of one message are printed for people.
 const MOST_PLACES: usize = 8;
@@ -77,8 +77,7 @@ pub(crate) fn run(context: &Context, args: &CheckArgs) -> Outcome<u8> {
 /// that an image names is not known here.
 fn notes(project: &Project, verdicts: &[Verdict]) -> Vec<(&'static str, Diagnostic)> {
     let note = |(name, service): (&String, &Service)| {
-        let why = service.why_host_users("")?;
-        let attribute = why.strip_prefix("it is ").or(why.split(' ').next()).unwrap_or_default();
+        let HostUsers { attribute, why } = service.why_host_users("")?;
         let path = format!("services.{name}.{attribute}");
         let verdict = verdicts.iter().find(|verdict| verdict.path == path);
         let diagnostic = Diagnostic {

@@ -1,19 +1,10 @@
 //! Byte streams between callers and work that reads or writes on a thread of its own.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Read};
 
-use tokio::sync::mpsc;
-
+use super::caller::{Caller, Gone};
 use crate::api::control::Chunks;
-
-/// How many chunks wait for a slow reader.
-const CHUNKS_MAX: usize = 16;
-
-/// The size of a chunk that is sent.
-const CHUNK: usize = 256 << 10;
 
 /// What a caller sends, as something to read from. Only for threads that may block.
 #[derive(Debug)]
@@ -49,89 +40,40 @@ impl Read for Arriving {
 #[derive(Debug)]
 pub(super) struct Opened {
     file: File,
-    gone: Arc<AtomicBool>,
+    caller: Gone,
 }
-
-/// The caller of an [`Opened`]; dropped, it has gone.
-#[derive(Debug)]
-pub(super) struct Caller(Arc<AtomicBool>);
 
 impl Opened {
     pub(super) fn new(file: File) -> (Self, Caller) {
-        let gone = Arc::new(AtomicBool::new(false));
-        (Self { file, gone: gone.clone() }, Caller(gone))
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        let (caller, gone) = Caller::new();
+        (Self { file, caller: gone }, caller)
     }
 }
 
 impl Read for Opened {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.gone.load(Ordering::Relaxed) {
+        if self.caller.is_so() {
             return Err(io::Error::other("whoever wanted it has gone"));
         }
         self.file.read(buffer)
     }
 }
 
-/// Something to write to whose bytes go to a caller. Only for threads that may block.
-#[derive(Debug)]
-pub(super) struct Leaving {
-    chunks: mpsc::Sender<io::Result<Vec<u8>>>,
-    chunk: Vec<u8>,
-}
-
-impl Leaving {
-    /// A writer, and what its caller reads.
-    pub(super) fn new() -> (Self, Chunks) {
-        let (chunks, reader) = mpsc::channel(CHUNKS_MAX);
-        (Self { chunks, chunk: Vec::with_capacity(CHUNK) }, reader)
-    }
-
-    /// The end: of what was written, or of the attempt.
-    pub(super) fn finish(mut self, result: io::Result<()>) {
-        let result = result.and_then(|()| self.flush());
-        if let Err(error) = result {
-            // A caller that has gone away needs no reason.
-            drop(self.chunks.blocking_send(Err(error)));
-        }
-    }
-}
-
-impl Write for Leaving {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.chunk.extend_from_slice(bytes);
-        if self.chunk.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        self.chunks.blocking_send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+    use crate::api::control::ChunkWriter;
 
     #[test]
     fn what_is_written_on_one_side_is_read_on_the_other() {
-        let (mut leaving, chunks) = Leaving::new();
+        let (mut writer, chunks) = ChunkWriter::new();
         let sent: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let copy = sent.clone();
         let writer = std::thread::spawn(move || {
-            let written = leaving.write_all(&copy);
-            leaving.finish(written);
+            let written = writer.write_all(&copy);
+            writer.finish(written);
         });
         let mut read = Vec::new();
         Arriving::new(chunks).read_to_end(&mut read).unwrap();
@@ -141,8 +83,8 @@ mod tests {
 
     #[test]
     fn an_end_before_the_end_is_an_error() {
-        let (leaving, chunks) = Leaving::new();
-        let writer = std::thread::spawn(move || leaving.finish(Err(io::Error::other("gone"))));
+        let (writer, chunks) = ChunkWriter::new();
+        let writer = std::thread::spawn(move || writer.finish(Err(io::Error::other("gone"))));
         let error = Arriving::new(chunks).read_to_end(&mut Vec::new()).unwrap_err();
         writer.join().unwrap();
         assert_eq!(error.to_string(), "gone");

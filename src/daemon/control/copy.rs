@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::chunks::{Arriving, Leaving};
+use super::chunks::Arriving;
 use super::{Daemon, containers};
 use crate::api::control::{
-    Answer, Chunks, ControlError, CopyFound, CopyIn, CopyOut, CopySource, ErrorKind,
+    Answer, ChunkWriter, Chunks, ControlError, CopyFound, CopyIn, CopyOut, CopySource, ErrorKind,
 };
 use crate::copy::{self, CopyError, Kind, Owner, Place, Unpack};
 use crate::engine::linux::FilesError;
@@ -23,7 +23,7 @@ impl Daemon {
     ) -> Answer<(CopyFound, Chunks)> {
         let host = Arc::clone(&self.host);
         let id = id.clone();
-        let (mut leaving, chunks) = Leaving::new();
+        let (mut writer, chunks) = ChunkWriter::new();
         // What is not there is told as an error of the call, not in the middle of the stream.
         let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
@@ -39,8 +39,8 @@ impl Daemon {
                 };
                 let name = PathBuf::from(&found.name);
                 if tell.send(Ok(found)).is_ok() {
-                    let packed = copy::pack(place, &from, follow, &name, &mut leaving);
-                    leaving.finish(packed.map_err(io::Error::other));
+                    let packed = copy::pack(place, &from, follow, &name, &mut writer);
+                    writer.finish(packed.map_err(io::Error::other));
                 }
                 Ok(())
             });

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::chunks::{Arriving, Leaving, Opened};
+use super::chunks::{Arriving, Opened};
 use super::{Daemon, blocking, images_in_use};
 use crate::api::control::{
-    Answer, ArchiveFormat, Chunks, ControlError, ErrorKind, ImageDetail, ImageHistory,
+    Answer, ArchiveFormat, ChunkWriter, Chunks, ControlError, ErrorKind, ImageDetail, ImageHistory,
     ImageSummary, ImportImage, LoadedImage, PruneImages, RemovedImages, SaveImages,
 };
 use crate::daemon::SELF;
@@ -89,10 +89,10 @@ impl Daemon {
             Ok(())
         })
         .await?;
-        let (mut leaving, chunks) = Leaving::new();
+        let (mut writer, chunks) = ChunkWriter::new();
         tokio::task::spawn_blocking(move || {
-            let saved = images.save(&request.references, format, &mut leaving);
-            leaving.finish(saved.map_err(io::Error::other));
+            let saved = images.save(&request.references, format, &mut writer);
+            writer.finish(saved.map_err(io::Error::other));
         });
         Ok(chunks)
     }

@@ -1,5 +1,6 @@
 //! The daemon's answers to its callers.
 
+mod caller;
 mod chunks;
 mod containers;
 mod copy;

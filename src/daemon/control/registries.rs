@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::caller::{Caller, Gone};
 use super::images::refused;
 use super::{Daemon, blocking};
 use crate::api::control::{
@@ -123,30 +124,11 @@ fn each<T: Send + Sync + 'static>(
     transfers
 }
 
-/// Whoever waits for an answer; dropped with the call, when they go.
-struct Caller(Arc<AtomicBool>);
-
-/// Knows whether anybody still waits.
-struct Gone(Arc<AtomicBool>);
-
-impl Caller {
-    fn new() -> (Self, Gone) {
-        let gone = Arc::<AtomicBool>::default();
-        (Self(gone.clone()), Gone(gone))
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Watcher for Gone {
     fn progress(&self, _progress: Progress) {}
 
     fn cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_so()
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::chunks::{Arriving, Leaving};
+use super::chunks::Arriving;
 use super::{Daemon, blocking};
 use crate::api::control::{
-    Answer, Chunks, ControlError, CreateVolume, ErrorKind, PruneVolumes, RemovedVolumes,
-    VolumeSummary,
+    Answer, ChunkWriter, Chunks, ControlError, CreateVolume, ErrorKind, PruneVolumes,
+    RemovedVolumes, VolumeSummary,
 };
 use crate::image;
 use crate::model::{Agreed, MountSource, Volume};
@@ -84,10 +84,10 @@ impl Daemon {
 
     pub(super) async fn pack_volume(&self, name: &str) -> Answer<Chunks> {
         let path = self.volume_path(name).await?;
-        let (mut leaving, chunks) = Leaving::new();
+        let (mut writer, chunks) = ChunkWriter::new();
         tokio::task::spawn_blocking(move || {
-            let packed = image::pack(&path, &mut leaving);
-            leaving.finish(packed.map_err(io::Error::other));
+            let packed = image::pack(&path, &mut writer);
+            writer.finish(packed.map_err(io::Error::other));
         });
         Ok(chunks)
     }

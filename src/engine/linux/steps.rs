@@ -105,11 +105,11 @@ impl LinuxHost {
     /// the planner decides what follows.
     async fn start(self: &Arc<Self>, start: Start) {
         let (attempt, name) = (start.attempt, start.container.name.clone());
-        let (id, mounts) = (start.container.id.clone(), start.container.mounts.clone());
+        let (id, volumes) = (start.container.id.clone(), start.container.volumes());
         let began = clock::boottime();
         if let Err(error) = self.try_start(start).await {
             // There is no container, so nobody would remove what was made for it so far.
-            let removed = self.remove_files(&id, &mounts).await;
+            let removed = self.remove_files(&id, volumes).await;
             if let Err(error) = removed.and(self.remove_task_files(attempt.task).await) {
                 warn!(%attempt, error = %sentence(&error), "something of a failed start is left");
             }
@@ -267,8 +267,8 @@ impl LinuxHost {
     async fn remove(&self, id: &ContainerId, log: bool) -> Result<(), StepError> {
         let record = self.hands.runtime.container(id);
         self.hands.runtime.end(id).await?;
-        let mounts = record.as_ref().map(|record| record.container.mounts.as_slice());
-        self.remove_files(id, mounts.unwrap_or_default()).await?;
+        let volumes = record.as_ref().map(|record| record.container.volumes());
+        self.remove_files(id, volumes.unwrap_or_default()).await?;
         let log_dir = record.map(|record| record.log_dir);
         if let Some(log_dir) = log_dir.filter(|_| log) {
             spawn_blocking(move || remove_quietly(&log_dir)).await?;
@@ -303,9 +303,9 @@ impl LinuxHost {
     async fn remove_files(
         &self,
         id: &ContainerId,
-        mounts: &[ContainerMount],
+        volumes: BTreeSet<String>,
     ) -> Result<(), StepError> {
-        self.detach_volumes(id, volumes_of(mounts)).await?;
+        self.detach_volumes(id, volumes).await?;
         let (images, root) = (self.hands.images.clone(), id.clone());
         spawn_blocking(move || images.remove_root(&root)).await??;
         self.forget_health(id);
@@ -334,7 +334,7 @@ impl LinuxHost {
             others.retain(|other, _| !given_back.contains(other));
         }
         for record in others.values() {
-            let used = volumes_of(&record.container.mounts);
+            let used = record.container.volumes();
             volumes.retain(|volume| !used.contains(volume));
         }
         let detach = move || volumes.iter().try_for_each(|volume| hands.volumes.detach(volume));
@@ -357,15 +357,6 @@ impl LinuxHost {
         self.inner().failed_starts.retain(|attempt, _| attempt.task != task);
         Ok(())
     }
-}
-
-/// The volumes that are mounted.
-fn volumes_of(mounts: &[ContainerMount]) -> BTreeSet<String> {
-    let volume = |mount: &ContainerMount| match &mount.source {
-        ContainerMountSource::Volume { name, .. } => Some(name.clone()),
-        _ => None,
-    };
-    mounts.iter().filter_map(volume).collect()
 }
 
 /// The images whose files are mounted.

@@ -8,8 +8,8 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
 use crate::api::ClientError;
-use crate::api::control::Chunks;
-use crate::cli::chunks::{self, Sending};
+use crate::api::control::{ChunkWriter, Chunks};
+use crate::cli::chunks;
 use crate::cli::error::{CommandError, Outcome};
 
 /// The layout in `dir` as the bytes of an archive. They are read on a thread that nobody waits for.
@@ -23,7 +23,7 @@ pub(super) fn read(dir: &Path) -> Outcome<Chunks> {
     Ok(chunks::packed(move |out| pack(&dir, out)))
 }
 
-fn pack(dir: &Path, out: &mut Sending) -> io::Result<()> {
+fn pack(dir: &Path, out: &mut ChunkWriter) -> io::Result<()> {
     let mut tar = tar::Builder::new(out);
     // Links are followed: layouts made of links to the files of a build are common.
     for name in ["oci-layout", "index.json", "manifest.json"] {
